@@ -1,0 +1,36 @@
+"""The head of MobileNetV3: pool before the last expansion."""
+
+from dataclasses import dataclass
+
+from mobilenas.blocks.block import check_channels
+from mobilenas.blocks.heads.head import Head
+from mobilenas.graph import ActivationName, GraphBuilder, TensorRef
+from mobilenas.settings import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolConvLinear(Head):
+    """1x1 convolution with batch norm to `expanded_channels`, mean, 1x1 convolution with bias (no batch norm) to
+    `out_channels`, activation, (dropout), classifier with bias.
+
+    Source: MobileNetV3, arXiv 1905.02244, section 5.1 and figure 5; `bias=False`: Once-for-All.
+    """
+
+    expanded_channels: int
+    out_channels: int = 1280
+    activation: ActivationName = "hard_swish"
+    bias: bool = True
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_channels("expanded_channels", self.expanded_channels)
+        check_channels("out_channels", self.out_channels)
+        check(0 <= self.dropout < 1, "dropout", self.dropout, "a number from 0 to below 1")
+
+    def emit(self, graph: GraphBuilder, x: TensorRef, num_classes: int) -> TensorRef:
+        x = graph.conv2d(x, self.expanded_channels, name="conv", activation=self.activation)
+        x = graph.mean(x, name="pool")
+        x = graph.conv2d(
+            x, self.out_channels, name="expand", activation=self.activation, batch_norm=False, bias=self.bias
+        )
+        return graph.fully_connected(x, num_classes, name="classifier", dropout=self.dropout)

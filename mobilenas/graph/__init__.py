@@ -1,0 +1,26 @@
+"""A network as operations in execution order: shapes, MACs, parameters, memory. No torch."""
+
+from mobilenas.graph.builder import ActivationName, GraphBuilder, PaddingStyle, TensorRef
+from mobilenas.graph.graph import BatchNorm, BlockSpan, OpGraph, OpNode, single_op
+from mobilenas.graph.op import BYTES, ELEMENTWISE, WEIGHTED, WINDOWED, Activation, OpKind, OpSpec, Padding, Shape
+
+__all__ = [
+    "BYTES",
+    "ELEMENTWISE",
+    "WEIGHTED",
+    "WINDOWED",
+    "Activation",
+    "ActivationName",
+    "BatchNorm",
+    "BlockSpan",
+    "GraphBuilder",
+    "OpGraph",
+    "OpKind",
+    "OpNode",
+    "OpSpec",
+    "Padding",
+    "PaddingStyle",
+    "Shape",
+    "TensorRef",
+    "single_op",
+]

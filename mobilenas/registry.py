@@ -1,0 +1,67 @@
+"""Finds what lies in a package: adding one thing is adding one file."""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from mobilenas.errors import InputError
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, type[T]], Generic[T]):
+    """The concrete subclasses of `base` in one package, by file name: `mbconv` is the class in `mbconv.py`.
+
+    Names are read from the file list, so that listing them imports nothing; a look-up imports that one module.
+
+    Args:
+        package: Import path of the package, such as `mobilenas.blocks`.
+        base: What the classes derive from; its own module, subpackages and modules named `_...` are not listed.
+        noun: How errors call one of them.
+    """
+
+    def __init__(self, package: str, base: type[T], noun: str) -> None:
+        self._package, self._base, self._noun = package, base, noun
+        self._added: dict[str, type[T]] = {}
+
+    def add(self, name: str, cls: type[T]) -> None:
+        """Registers a class that lives elsewhere (a user's own)."""
+        self._added[name] = cls
+
+    def __getitem__(self, name: str) -> type[T]:
+        if name in self._added:
+            return self._added[name]
+        if name not in self._modules():
+            raise InputError(unknown(self._noun, name, self))
+        module = importlib.import_module(f"{self._package}.{name}")
+        found = [cls for cls in vars(module).values() if self._fits(cls) and cls.__module__ == module.__name__]
+        if len(found) != 1:
+            raise TypeError(f"{module.__name__} must hold exactly one {self._base.__name__}, not {len(found)}")
+        return found[0]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._added or name in self._modules()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._added, *self._modules()}))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _fits(self, cls: object) -> bool:
+        return inspect.isclass(cls) and issubclass(cls, self._base) and not inspect.isabstract(cls)
+
+    def _modules(self) -> list[str]:
+        package = importlib.import_module(self._package)
+        base_module = self._base.__module__.rpartition(".")[2]
+        return [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != base_module and m.name[0] != "_" and not m.ispkg]
+
+
+def unknown(noun: str, name: str, known: Mapping[str, object] | list[str]) -> str:
+    """The text for a name that is not known, with the nearest that are."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=3) or names
+    return f"unknown {noun} {str(name)[:80]!r}; did you mean: {', '.join(near)}?" if near else f"unknown {noun} {name!r}"

@@ -1,0 +1,119 @@
+"""Where the program keeps what it writes, and how it writes so that nothing is ever half there."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from mobilenas.errors import DeviceError, InputError
+
+
+def home() -> Path:
+    """The user's folder: `$MOBILENAS_HOME`, or the platform's place for user data."""
+    return Path(os.environ.get("MOBILENAS_HOME") or platformdirs.user_data_path("mobilenas", appauthor=False))
+
+
+def shipped(folder: str) -> Path:
+    """A folder of read-only package data (`devices`, `latency_tables`), in a wheel or in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "_data" / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Writes a file so that at any moment either the old or the whole new content is there.
+
+    Raises:
+        InputError: If the folder cannot be written or the disk is full.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.name == "posix":
+            os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; give a folder that can be written") from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes a JSON document atomically, indented, without NaN."""
+    write_atomically(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def read_text(path: Path, noun: str = "file") -> str:
+    """Reads a text file.
+
+    Raises:
+        InputError: If it is absent, unreadable or no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {noun} {path}: {error.strerror or error}; give the path of a {noun}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {noun} {path}: not a text file ({error.reason} at byte {error.start})") from error
+
+
+def read_json(path: Path, noun: str = "file") -> Any:
+    """Reads a JSON document; NaN and infinities are refused.
+
+    Raises:
+        InputError: If it is absent or no valid JSON; the text names line and column.
+    """
+
+    def refuse(constant: str) -> None:
+        raise InputError(f"{path}: {constant} is not accepted; give a finite number")
+
+    try:
+        return json.loads(read_text(path, noun), parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not accepted: nested too deeply") from error
+
+
+@contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Holds the lock file `path` while the body runs.
+
+    Args:
+        path: The lock file; it stays behind, empty.
+        what: What is locked, for the error.
+
+    Raises:
+        DeviceError: If another process holds the lock.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise DeviceError(f"{what} is in use by another process (lock {path}); wait for it or stop it") from error
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; set MOBILENAS_HOME to a writable folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
