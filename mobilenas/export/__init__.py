@@ -1,0 +1,16 @@
+"""OpGraph and weights to files that phones run. No torch."""
+
+from mobilenas.export.lowering import DTYPES, lower
+from mobilenas.export.weights import Weights, random_weights, read_weights
+from mobilenas.export.writer import expected_operators, write_micro_model, write_tflite
+
+__all__ = [
+    "DTYPES",
+    "Weights",
+    "expected_operators",
+    "lower",
+    "random_weights",
+    "read_weights",
+    "write_micro_model",
+    "write_tflite",
+]

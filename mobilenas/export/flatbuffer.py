@@ -1,0 +1,149 @@
+"""A TFLite model under construction: tensors, constants, operators, and the file's bytes."""
+
+from collections.abc import Mapping, Sequence
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+ALIGNMENT = 16
+OPTIONS = {
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "PAD": "PadOptions",
+    "PADV2": "PadV2Options",
+    "ADD": "AddOptions",
+    "MUL": "MulOptions",
+    "CONCATENATION": "ConcatenationOptions",
+    "SLICE": "SliceOptions",
+    "RESHAPE": "ReshapeOptions",
+    "HARD_SWISH": "HardSwishOptions",
+}
+"""Operators that have a builtin options table, and its name."""
+
+ENUMS = {"padding": schema.Padding, "fusedActivationFunction": schema.ActivationFunctionType}
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the generated schema has no types
+    """A buffer whose data starts at a multiple of 16 bytes, as the schema demands and the generated Pack forgets."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802  # the generated base class calls it so
+        offset = None
+        if self.data is not None and len(self.data):
+            size = len(self.data)
+            builder.StartVector(1, size, ALIGNMENT)
+            builder.head = builder.Head() - size
+            builder.Bytes[builder.Head() : builder.Head() + size] = self.data
+            offset = builder.EndVector()
+        schema.BufferStart(builder)
+        if offset is not None:
+            schema.BufferAddData(builder, offset)
+        return int(schema.BufferEnd(builder))
+
+
+class FlatbufferModel:
+    """Collects the parts of one single-subgraph float model."""
+
+    def __init__(self) -> None:
+        self._subgraph = schema.SubGraphT()
+        self._subgraph.name = "main"
+        self._subgraph.tensors, self._subgraph.operators = [], []
+        self._subgraph.inputs, self._subgraph.outputs = [], []
+        self._buffers = [_AlignedBuffer()]
+        self._codes: dict[tuple[str, int], int] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], int] = {}
+        self._constant_bytes = 0
+
+    def input(self, shape: Sequence[int], name: str) -> int:
+        """A float32 input of the model."""
+        index = self._tensor(shape, np.dtype(np.float32), name)
+        self._subgraph.inputs.append(index)
+        return index
+
+    def constant(self, value: npt.NDArray[np.generic], name: str) -> int:
+        """A constant tensor; equal small ones are shared."""
+        array = np.require(value, requirements="C")
+        key = (array.dtype.str, array.shape, array.tobytes()) if array.nbytes <= 64 else None
+        if key in self._constants:
+            return self._constants[key]
+        buffer = _AlignedBuffer()
+        buffer.data = memoryview(array.reshape(-1)).cast("B")
+        self._buffers.append(buffer)
+        self._constant_bytes += array.nbytes + ALIGNMENT
+        index = self._tensor(array.shape, array.dtype, name, len(self._buffers) - 1)
+        if key:
+            self._constants[key] = index
+        return index
+
+    def operator(
+        self, code: str, inputs: Sequence[int], out_shape: Sequence[int], options: Mapping[str, object], name: str
+    ) -> int:
+        """Appends an operator and returns its output tensor."""
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._code(code, 2 if options.get("dilationHFactor", 1) != 1 and "DEPTH" in code else 1)
+        operator.inputs = list(inputs)
+        operator.outputs = [self._tensor(out_shape, np.dtype(np.float32), name)]
+        if code in OPTIONS:
+            table = getattr(schema, OPTIONS[code] + "T")()
+            for field, value in options.items():
+                setattr(table, field, getattr(ENUMS[field], str(value)) if field in ENUMS else value)
+            operator.builtinOptions = table
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, OPTIONS[code])
+        self._subgraph.operators.append(operator)
+        return int(operator.outputs[0])
+
+    def shape(self, tensor: int) -> list[int]:
+        """Shape of a tensor."""
+        return list(self._subgraph.tensors[tensor].shape)
+
+    def finish(self, outputs: Sequence[int], description: str) -> bytes:
+        """The file, with the signature `serving_default`: inputs `input_<i>`, outputs `output_<i>`."""
+        self._subgraph.outputs = list(outputs)
+        model = schema.ModelT()
+        model.version = 3
+        model.description = description
+        model.operatorCodes = []
+        for code, version in self._codes:
+            entry = schema.OperatorCodeT()
+            entry.builtinCode = getattr(schema.BuiltinOperator, code)
+            entry.deprecatedBuiltinCode = min(entry.builtinCode, 127)
+            entry.version = version
+            model.operatorCodes.append(entry)
+        model.subgraphs, model.buffers = [self._subgraph], self._buffers
+        model.signatureDefs = [self._signature()]
+        parts = len(self._subgraph.tensors) + len(self._subgraph.operators)
+        builder = flatbuffers.Builder(self._constant_bytes + 512 * parts + 4096)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def _signature(self) -> object:
+        signature = schema.SignatureDefT()
+        signature.signatureKey = "serving_default"
+        signature.subgraphIndex = 0
+        signature.inputs = [_tensor_map(f"input_{i}", t) for i, t in enumerate(self._subgraph.inputs)]
+        signature.outputs = [_tensor_map(f"output_{i}", t) for i, t in enumerate(self._subgraph.outputs)]
+        return signature
+
+    def _tensor(self, shape: Sequence[int], dtype: np.dtype[np.generic], name: str, buffer: int = 0) -> int:
+        tensor = schema.TensorT()
+        tensor.shape = [int(size) for size in shape]
+        tensor.hasRank = True
+        tensor.type = getattr(schema.TensorType, dtype.name.upper())
+        tensor.buffer = buffer
+        tensor.name = name
+        self._subgraph.tensors.append(tensor)
+        return len(self._subgraph.tensors) - 1
+
+    def _code(self, code: str, version: int) -> int:
+        return self._codes.setdefault((code, version), len(self._codes))
+
+
+def _tensor_map(name: str, tensor: int) -> object:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, tensor
+    return entry

@@ -1,0 +1,131 @@
+"""Weights as numpy arrays by state-dict name: read, made up, folded. No torch."""
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mobilenas.errors import InputError
+from mobilenas.graph import OpGraph, OpNode
+
+Array = npt.NDArray[np.float32]
+Weights = Mapping[str, Array]
+"""Arrays named and shaped as `OpGraph.state_shapes` says, in torch's layout."""
+
+MAX_HEADER_BYTES = 100_000_000
+
+
+def random_weights(graph: OpGraph, seed: int = 0) -> dict[str, Array]:
+    """Weights for a network that has none: He-scaled values from a pool, batch norm that changes nothing.
+
+    Good for timing and for parity; the values repeat, so that even large networks take milliseconds.
+
+    Args:
+        graph: The network.
+        seed: Chooses where in the pool each tensor starts.
+    """
+    pool = _pool()
+    rng = np.random.default_rng(seed)
+    weights: dict[str, Array] = {}
+    for name, shape in graph.state_shapes().items():
+        kind = name.rpartition(".")[2]
+        if ".batch_norm." in name:
+            fill = 1.0 if kind in ("weight", "running_var") else 0.0
+            weights[name] = np.full(shape, fill, np.float32)
+            continue
+        count = int(np.prod(shape))
+        start = int(rng.integers(len(pool)))
+        repeated = np.resize(pool[start:], count) if count > len(pool) - start else pool[start : start + count]
+        scale = 0.1 if kind == "bias" else (2 / int(np.prod(shape[1:]))) ** 0.5
+        weights[name] = (repeated * np.float32(scale)).reshape(shape)
+    return weights
+
+
+_POOL: list[Array] = []
+
+
+def _pool() -> Array:
+    if not _POOL:
+        _POOL.append(np.random.default_rng(0).standard_normal(1_000_003).astype(np.float32))
+    return _POOL[0]
+
+
+def read_weights(path: Path, graph: OpGraph) -> dict[str, Array]:
+    """Reads a safetensors file that holds the weights of `graph`.
+
+    Args:
+        path: The file.
+        graph: The network; its `state_shapes` must all be there. `num_batches_tracked` and nothing else may be left over.
+
+    Raises:
+        InputError: If the file cannot be read, is no safetensors file, or does not fit; the text names the first tensors
+            that differ.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    check_safetensors(path)
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"cannot read weights {path}: {error}; give a .safetensors file") from error
+    wanted = graph.state_shapes()
+    extra = [name for name in found if name not in wanted and not name.endswith("num_batches_tracked")]
+    problems = [f"{name} is missing" for name in wanted if name not in found]
+    problems += [f"{name} is not in the network" for name in extra]
+    for name, shape in wanted.items():
+        if name in found and found[name].shape != shape:
+            problems.append(f"{name} has shape {found[name].shape}, the network {shape}")
+        elif name in found and not np.isfinite(found[name]).all():
+            problems.append(f"{name} holds values that are not finite")
+    if problems:
+        rest = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise InputError(f"{path} does not fit the network: {'; '.join(problems[:3])}{rest}")
+    return {name: found[name].astype(np.float32, copy=False) for name in wanted}
+
+
+def check_safetensors(path: Path) -> None:
+    """Checks size and header of a safetensors file before a library reads it.
+
+    Raises:
+        InputError: If the file cannot be read or its header is impossible.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+            if length > min(size - 8, MAX_HEADER_BYTES):
+                raise InputError(f"cannot read weights {path}: not a whole .safetensors file")
+            if not isinstance(json.loads(file.read(length)), dict):
+                raise ValueError("the header is no object")
+    except OSError as error:
+        raise InputError(f"cannot read weights {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"cannot read weights {path}: not a .safetensors file ({error})") from error
+
+
+def folded(node: OpNode, weights: Weights) -> tuple[Array, Array]:
+    """Weight and bias of one node with its batch norm folded in.
+
+    Args:
+        node: A node that has weights.
+        weights: The network's state dict.
+
+    Returns:
+        The weight in torch's layout and the bias, shape (out_channels,); both float32, computed in float64.
+    """
+    weight = weights[f"{node.weight_name}.weight"]
+    bias = weights[f"{node.weight_name}.bias"] if node.bias else np.zeros(node.spec.out_channels, np.float32)
+    if node.batch_norm is None:
+        return weight, bias
+    scale, shift, mean, variance = (
+        weights[f"{node.weight_name}.batch_norm.{name}"].astype(np.float64)
+        for name in ("weight", "bias", "running_mean", "running_var")
+    )
+    factor = scale / np.sqrt(variance + node.batch_norm.epsilon)
+    shape = (-1, *(1,) * (weight.ndim - 1))
+    return (weight * factor.reshape(shape)).astype(np.float32), (shift + (bias - mean) * factor).astype(np.float32)
