@@ -89,20 +89,21 @@ def read_json(path: Path, noun: str = "file") -> Any:
 
 
 @contextmanager
-def exclusive(path: Path, what: str) -> Iterator[None]:
+def exclusive(path: Path, what: str, *, wait_seconds: float = 0) -> Iterator[None]:
     """Holds the lock file `path` while the body runs.
 
     Args:
         path: The lock file; it stays behind, empty.
         what: What is locked, for the error.
+        wait_seconds: How long to wait for a process that holds it.
 
     Raises:
-        DeviceError: If another process holds the lock.
+        DeviceError: If another process still holds the lock.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait_seconds)
     except Timeout as error:
         raise DeviceError(f"{what} is in use by another process (lock {path}); wait for it or stop it") from error
     except OSError as error:

@@ -1,0 +1,82 @@
+"""The journal of a profiling run: every visit is on disk before the next begins."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mobilenas.errors import InputError
+from mobilenas.graph import OpSpec
+from mobilenas.latency.op_columns import read_op, write_op
+
+
+class Journal:
+    """Visits of ops and networks, one JSON line each; a torn last line is dropped.
+
+    Args:
+        path: The file, `<table>.partial`.
+        environment: What was measured where; a journal of another environment is started anew.
+    """
+
+    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+        self.ops: dict[OpSpec, list[tuple[float, int]]] = {}
+        self.networks: dict[str, list[float]] = {}
+        self._path = path
+        if not self._read(dict(environment)):
+            self.ops, self.networks = {}, {}
+            self._start(dict(environment))
+
+    def add_op(self, op: OpSpec, latency_us: float, runs: int) -> None:
+        """Writes down one visit of an op."""
+        self._append({"op": write_op(op), "us": latency_us, "runs": runs})
+        self.ops.setdefault(op, []).append((latency_us, runs))
+
+    def add_network(self, name: str, latency_us: float) -> None:
+        """Writes down one visit of a network."""
+        self._append({"network": name, "us": latency_us})
+        self.networks.setdefault(name, []).append(latency_us)
+
+    def remove(self) -> None:
+        """Deletes the file: everything in it has gone into the table."""
+        self._path.unlink(missing_ok=True)
+
+    def _read(self, environment: dict[str, str]) -> bool:
+        """Whether the file is a journal of this environment; its visits are taken over."""
+        try:
+            data = self._path.read_bytes()
+        except OSError:
+            return False
+        whole = data[: data.rfind(b"\n") + 1]
+        try:
+            lines = [json.loads(line) for line in whole.splitlines()]
+            if not lines or lines[0] != {"environment": environment}:
+                return False
+            for line in lines[1:]:
+                self._take(line)
+        except (ValueError, KeyError, TypeError, InputError):
+            return False
+        if len(whole) != len(data):
+            os.truncate(self._path, len(whole))
+        return True
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "op" in line:
+            self.ops.setdefault(read_op(line["op"]), []).append((float(line["us"]), int(line["runs"])))
+        else:
+            self.networks.setdefault(line["network"], []).append(float(line["us"]))
+
+    def _start(self, environment: dict[str, str]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_bytes(b"")
+        except OSError as error:
+            raise InputError(f"cannot write {self._path}: {error.strerror}; set MOBILENAS_HOME") from error
+        self._append({"environment": environment})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        try:
+            with self._path.open("ab") as file:
+                file.write(json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            raise InputError(f"cannot write {self._path}: {error.strerror}; free the disk and run it again") from error

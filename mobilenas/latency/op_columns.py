@@ -1,0 +1,68 @@
+"""How an op stands in the columns of a CSV file."""
+
+from collections.abc import Sequence
+
+from mobilenas.graph import OpKind, OpSpec
+
+OP_COLUMNS = (
+    "kind",
+    "in_shapes",
+    "out_channels",
+    "kernel_size",
+    "stride",
+    "dilation",
+    "groups",
+    "padding",
+    "activation",
+)
+
+
+def write_op(op: OpSpec) -> tuple[str, ...]:
+    """The columns of an op: shapes as `56x56x24`, several joined by `+`, explicit padding as `top:bottom:left:right`."""
+    padding = op.padding if isinstance(op.padding, str) else ":".join(str(n) for pair in op.padding for n in pair)
+    return (
+        str(op.kind),
+        "+".join("x".join(map(str, shape)) for shape in op.in_shapes),
+        str(op.out_channels),
+        "x".join(map(str, op.kernel_size)),
+        "x".join(map(str, op.stride)),
+        "x".join(map(str, op.dilation)),
+        str(op.groups),
+        padding,
+        op.activation,
+    )
+
+
+def read_op(values: Sequence[str]) -> OpSpec:
+    """Reads what `write_op` wrote.
+
+    Raises:
+        ValueError: If a column is malformed.
+        InputError: If the op cannot be.
+    """
+    kind, in_shapes, out_channels, kernel_size, stride, dilation, groups, padding, activation = values
+    shapes = tuple(_numbers(shape, 3) for shape in in_shapes.split("+"))
+    explicit = padding if padding in ("same", "valid") else _numbers(padding, 4, ":")
+    return OpSpec(
+        kind=OpKind(kind),
+        in_shapes=tuple((s[0], s[1], s[2]) for s in shapes),
+        out_channels=int(out_channels),
+        kernel_size=_pair(kernel_size),
+        stride=_pair(stride),
+        dilation=_pair(dilation),
+        groups=int(groups),
+        padding=explicit if isinstance(explicit, str) else ((explicit[0], explicit[1]), (explicit[2], explicit[3])),  # type: ignore[arg-type]  # checked by OpSpec
+        activation=activation,  # type: ignore[arg-type]  # checked by OpSpec
+    )
+
+
+def _pair(text: str) -> tuple[int, int]:
+    first, second = _numbers(text, 2)
+    return first, second
+
+
+def _numbers(text: str, count: int, separator: str = "x") -> tuple[int, ...]:
+    numbers = tuple(int(part) for part in text.split(separator))
+    if len(numbers) != count:
+        raise ValueError(f"{text!r} must hold {count} numbers")
+    return numbers

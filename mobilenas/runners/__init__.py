@@ -1,0 +1,36 @@
+"""How models are timed on devices: one runner a file, named as a device's `runner`."""
+
+from mobilenas.errors import FieldError
+from mobilenas.registry import Registry
+from mobilenas.runners._device import Device, known_devices
+from mobilenas.runners._litert_process import LiteRTProcess, ModelError
+from mobilenas.runners.runner import Runner
+from mobilenas.runners._timing import Failure, Timing, TimingProtocol
+
+RUNNERS: Registry[Runner] = Registry("mobilenas.runners", Runner, "runner")
+
+
+def open_runner(device: Device) -> Runner:
+    """The runner of a device, not yet connected.
+
+    Raises:
+        FieldError: If the device names a runner that does not exist.
+        InputError: If the device's options are not accepted.
+    """
+    if device.runner not in RUNNERS:
+        raise FieldError("runner", device.runner, " or ".join(RUNNERS), f"device {device.name}")
+    return RUNNERS[device.runner](device)
+
+
+__all__ = [
+    "RUNNERS",
+    "Device",
+    "Failure",
+    "LiteRTProcess",
+    "ModelError",
+    "Runner",
+    "Timing",
+    "TimingProtocol",
+    "known_devices",
+    "open_runner",
+]

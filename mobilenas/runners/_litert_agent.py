@@ -1,0 +1,194 @@
+"""Runs and times TFLite models in a process of its own; it needs numpy and a TFLite runtime, nothing of mobilenas.
+
+It reads requests on standard input and answers on standard output: one JSON line each, followed by `bytes` raw bytes where
+the line says so. It ends when its input ends. Python 3.8 and later, so that old boards can run it.
+
+    {"command": "hello", "threads": 1, "pin": true}       -> {"runtime", "runtime_version", "cores", ...}
+    {"command": "load", "id": 7, "bytes": N} + model      -> {}
+    {"command": "visit", "id": 7, "warmup_runs": 3, "runs": 40, "seconds": 0.1} -> {"times_us": [...], "delegates": 1}
+    {"command": "inspect", "id": 7}                       -> {"operators", "inputs", "outputs"}
+    {"command": "invoke", "id": 7, "bytes": N} + input    -> {"shape", "bytes"} + output (float32, batch after batch)
+    {"command": "drop", "id": 7}                          -> {}
+
+An answer with "error" says what went wrong.
+"""
+
+import gc
+import json
+import os
+import platform
+import sys
+import time
+
+if sys.path and os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
+    del sys.path[0]  # the script's folder must not shadow modules of the same name
+
+import numpy as np
+
+try:
+    import ai_edge_litert as runtime
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError:
+    import tflite_runtime as runtime
+    from tflite_runtime.interpreter import Interpreter
+
+
+class Agent:
+    """The models that were loaded and the settings of `hello`."""
+
+    def __init__(self):
+        self.models = {}
+        self.threads = 1
+        self.open_id, self.open_interpreter = None, None
+
+    def hello(self, request, payload):
+        self.threads = request["threads"]
+        cores = pin(self.threads) if request["pin"] else None
+        return {
+            "runtime": runtime.__name__,
+            "runtime_version": getattr(runtime, "__version__", "unknown"),
+            "python": platform.python_version(),
+            "cores": cores,
+            "governor": governor(cores),
+        }, b""
+
+    def load(self, request, payload):
+        self.models[request["id"]] = payload
+        return {}, b""
+
+    def drop(self, request, payload):
+        self.models.pop(request["id"], None)
+        self.open_id, self.open_interpreter = None, None
+        return {}, b""
+
+    def visit(self, request, payload):
+        interpreter = self.interpreter(request["id"])
+        invoke = getattr(getattr(interpreter, "_interpreter", None), "Invoke", interpreter.invoke)
+        fill_inputs(interpreter)
+        times = timed_runs(invoke, request["warmup_runs"], request["runs"], request["seconds"])
+        return {"times_us": times, "delegates": operators(interpreter).count("DELEGATE")}, b""
+
+    def inspect(self, request, payload):
+        interpreter = self.interpreter(request["id"])
+        return {
+            "operators": operators(interpreter),
+            "inputs": [tensor(detail) for detail in interpreter.get_input_details()],
+            "outputs": [tensor(detail) for detail in interpreter.get_output_details()],
+        }, b""
+
+    def invoke(self, request, payload):
+        if self.open_id != request["id"]:
+            self.open_interpreter, self.open_id = self.interpreter(request["id"]), request["id"]
+        interpreter = self.open_interpreter
+        details = interpreter.get_input_details()
+        shape = [int(size) for size in details[0]["shape"]]
+        values = np.frombuffer(payload, np.float32).reshape([-1] + shape[1:])
+        outputs = []
+        for image in values:
+            interpreter.set_tensor(details[0]["index"], image[None])
+            interpreter.invoke()
+            outputs.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+        result = np.concatenate(outputs).astype(np.float32)
+        return {"shape": list(result.shape)}, result.tobytes()
+
+    def interpreter(self, model_id):
+        interpreter = Interpreter(model_content=self.models[model_id], num_threads=self.threads)
+        interpreter.allocate_tensors()
+        return interpreter
+
+
+def timed_runs(invoke, warmup_runs, runs, seconds):
+    """Microseconds of each run: `runs` of them, fewer when `seconds` are over, but five at least."""
+    clock = time.perf_counter_ns
+    for _ in range(warmup_runs):
+        invoke()
+    times = []
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        end = clock() + int(seconds * 1e9)
+        while len(times) < runs:
+            start = clock()
+            invoke()
+            stop = clock()
+            times.append((stop - start) / 1e3)
+            if stop > end and len(times) >= 5:
+                break
+    finally:
+        if enabled:
+            gc.enable()
+    return times
+
+
+def fill_inputs(interpreter):
+    """Random values in every input."""
+    rng = np.random.RandomState(0)
+    for detail in interpreter.get_input_details():
+        shape, dtype = [int(size) for size in detail["shape"]], np.dtype(detail["dtype"])
+        if dtype.kind == "f":
+            values = rng.standard_normal(shape).astype(dtype)
+        else:
+            values = rng.randint(0, 100, shape).astype(dtype)
+        interpreter.set_tensor(detail["index"], values)
+
+
+def operators(interpreter):
+    """Names of the operators in the plan; XNNPACK's share is DELEGATE."""
+    details = getattr(interpreter, "_get_ops_details", list)()
+    return [detail["op_name"] for detail in details]
+
+
+def tensor(detail):
+    """What a caller needs to know of an input or output."""
+    return {
+        "name": str(detail["name"]),
+        "shape": [int(size) for size in detail["shape"]],
+        "dtype": np.dtype(detail["dtype"]).name,
+    }
+
+
+def pin(threads):
+    """Binds this process to its last `threads` processors; None where the system cannot."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    try:
+        cores = sorted(os.sched_getaffinity(0))[-threads:]
+        os.sched_setaffinity(0, cores)
+        return sorted(os.sched_getaffinity(0))
+    except OSError:
+        return None
+
+
+def governor(cores):
+    """Frequency governor of the first core; "unknown" where it cannot be read."""
+    try:
+        path = "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor" % (cores or [0])[0]
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def main():
+    """Answers requests until the input ends."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
+    agent = Agent()
+    while True:
+        line = requests.readline()
+        if not line:
+            return
+        request = json.loads(line.decode())
+        payload = requests.read(request.get("bytes", 0))
+        try:
+            answer, data = getattr(agent, request["command"])(request, payload)
+        except Exception as error:  # noqa: BLE001  # every failure of one model is an answer, not the end
+            answer, data = {"error": "%s: %s" % (type(error).__name__, str(error)[:500])}, b""
+        answer["bytes"] = len(data)
+        answers.write(json.dumps(answer).encode() + b"\n" + data)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""How a model is timed, and what comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mobilenas.settings import Settings, check
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingProtocol(Settings):
+    """Visits interleaved over time, a percentile of each.
+
+    A visit loads the model afresh, warms up and runs it. A model's value is the median over its visits of the 25th
+    percentile of the visit's runs: means are useless, since preemption makes single runs arbitrarily long.
+
+    Attributes:
+        visits: Visits a model; between two of them every other model of the batch has its turn.
+        runs: Timed runs a visit.
+        visit_seconds: A visit ends after this time even if `runs` are not done, but never before five runs.
+        warmup_runs: Runs before the timed ones.
+        timeout_seconds: A visit that takes longer is a hang: the model fails.
+
+    Source: repeats within 0.1-0.4 % for an op on a shared server; see docs/measuring.md.
+    """
+
+    visits: int = 3
+    runs: int = 40
+    visit_seconds: float = 0.05
+    warmup_runs: int = 3
+    timeout_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        check(self.visits >= 1, "visits", self.visits, "a whole number from 1")
+        check(self.runs >= 5, "runs", self.runs, "a whole number from 5")
+        check(0 < self.visit_seconds <= 600, "visit_seconds", self.visit_seconds, "seconds above 0, at most 600")
+        check(self.warmup_runs >= 0, "warmup_runs", self.warmup_runs, "a whole number from 0")
+        check(self.timeout_seconds > 0, "timeout_seconds", self.timeout_seconds, "seconds above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one model took.
+
+    Attributes:
+        latency_us: Median over the visits of the 25th percentile of the visit's runs, in `unit`.
+        spread_us: Half the range between the visits' quartiles: how far visits differ.
+        p10_us, p90_us: Percentiles over all runs.
+        runs, visits: How many there were.
+        delegates: Partitions that the runtime gave to a delegate; 1 is what one wants.
+        visit_us: The 25th percentile of each visit, in time order.
+        unit: "us"; an emulated device counts "instructions".
+    """
+
+    latency_us: float
+    spread_us: float
+    p10_us: float
+    p90_us: float
+    runs: int
+    visits: int
+    delegates: int
+    visit_us: tuple[float, ...]
+    unit: str = "us"
+
+    @classmethod
+    def from_visits(cls, visits: Sequence[Sequence[float]], delegates: int) -> "Timing":
+        """Summarises the runs of all visits; `visits` holds one sequence of microseconds a visit."""
+        quartiles = tuple(float(np.percentile(times, 25)) for times in visits)
+        everything = np.concatenate([np.asarray(times) for times in visits])
+        low, high = np.percentile(quartiles, [25, 75])
+        p10, p90 = np.percentile(everything, [10, 90])
+        return cls(
+            latency_us=float(np.median(quartiles)),
+            spread_us=float(high - low) / 2,
+            p10_us=float(p10),
+            p90_us=float(p90),
+            runs=len(everything),
+            visits=len(quartiles),
+            delegates=delegates,
+            visit_us=quartiles,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One model that could not be timed; the others of its batch are unharmed."""
+
+    reason: str

@@ -1,0 +1,138 @@
+"""The machine that mobilenas runs on."""
+
+import getpass
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mobilenas.runners._device import Device
+from mobilenas.runners._litert_process import LiteRTProcess, ModelError
+from mobilenas.runners.runner import Runner
+from mobilenas.runners._timing import Failure, Timing, TimingProtocol
+from mobilenas.settings import Settings, check
+from mobilenas.storage import exclusive
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostOptions(Settings):
+    """Options of the host runner.
+
+    Attributes:
+        pin: Bind the measuring process to its processors where the system can.
+        wait_seconds: How long to wait while another process measures.
+    """
+
+    pin: bool = True
+    wait_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        check(self.wait_seconds >= 0, "wait_seconds", self.wait_seconds, "seconds from 0")
+
+
+class HostRunner(Runner):
+    """Times models with LiteRT in a child process.
+
+    The lock is one a machine and user, whatever the device is called: two measurements at once would disturb each other.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._options = HostOptions.from_dict(device.options, where="options")
+        self._device = device
+        self._process = LiteRTProcess(threads=device.threads, pin=self._options.pin)
+        self._stack = ExitStack()
+        self._hello: Mapping[str, object] = {}
+
+    def __enter__(self) -> Self:
+        lock = exclusive(lock_path(), "this machine", wait_seconds=self._options.wait_seconds)
+        self._stack.enter_context(lock)
+        try:
+            self._hello = self._process.hello()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.close()
+        self._stack.close()
+
+    def environment(self) -> Mapping[str, str]:
+        cores = self._hello["cores"]
+        return {
+            "cpu": cpu_model(),
+            "runtime": f"{self._hello['runtime']} {self._hello['runtime_version']}",
+            "threads": str(self._device.threads),
+            "pinning": f"cores {cores}" if cores else "none",
+            "governor": str(self._hello["governor"]),
+        }
+
+    def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
+        times: list[list[list[float]]] = [[] for _ in models]
+        delegates = [0] * len(models)
+        failures: dict[int, Failure] = {}
+        for _ in range(protocol.visits):
+            for i, model in enumerate(models):
+                if i in failures:
+                    continue
+                try:
+                    visit_us, delegates[i] = self._visit(i, model, protocol)
+                    times[i].append(visit_us)
+                except ModelError as error:
+                    failures[i] = Failure(str(error))
+        self._process.drop(range(len(models)))
+        return [failures.get(i) or Timing.from_visits(times[i], delegates[i]) for i in range(len(models))]
+
+    def _visit(self, number: int, model: bytes, protocol: TimingProtocol) -> tuple[list[float], int]:
+        answer, _ = self._process.request(
+            "visit",
+            number,
+            model,
+            timeout_seconds=protocol.timeout_seconds,
+            warmup_runs=protocol.warmup_runs,
+            runs=protocol.runs,
+            seconds=protocol.visit_seconds,
+        )
+        return answer["times_us"], answer["delegates"]
+
+
+def lock_path() -> Path:
+    """The lock file that stands for this machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return Path(tempfile.gettempdir()) / f"mobilenas-{user}.host.lock"
+
+
+def wait_while_host_is_measured(*, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Returns when no process of this user measures this machine; training calls it before every step."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(lock_path())
+    while True:
+        try:
+            with lock.acquire(timeout=0):
+                return
+        except Timeout:
+            sleep(0.2)
+        except OSError:
+            return  # no lock can be had here, so nobody measures under it
+
+
+def cpu_model() -> str:
+    """Model name of this machine's processor."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("model name", "Model")):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine()

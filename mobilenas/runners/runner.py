@@ -1,0 +1,57 @@
+"""Runner: how models are timed on a device."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from mobilenas.runners._device import Device
+from mobilenas.runners._timing import Failure, Timing, TimingProtocol
+
+
+class Runner(ABC):
+    """An open connection to one device; nobody else measures there while it is open.
+
+    Use it as a context manager: entering takes the device's lock and connects, leaving releases both.
+
+    Args:
+        device: The device; the runner reads its `options`.
+
+    Raises:
+        InputError: If the options are not accepted.
+    """
+
+    @abstractmethod
+    def __init__(self, device: Device) -> None: ...
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Connects.
+
+        Raises:
+            DeviceError: If the device is absent, busy or does not work.
+        """
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    @abstractmethod
+    def environment(self) -> Mapping[str, str]:
+        """What a table must say of where it was measured: `cpu`, `runtime` with version, `threads`, `pinning`, `governor`."""
+
+    @abstractmethod
+    def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
+        """Times models: in one trip, their visits interleaved.
+
+        Args:
+            models: TFLite files.
+            protocol: How.
+
+        Returns:
+            One entry a model, in order. A model that crashes or hangs the runtime fails alone.
+
+        Raises:
+            DeviceError: If the device itself is lost.
+        """
