@@ -1,6 +1,8 @@
 """Latency from a look-up table of measured ops. No torch."""
 
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.compiled import CompiledLatency
+from mobilenas.latency.measuring import calibration_networks, load_predictor, up_to_date_table
 from mobilenas.latency.predictor import Latency, LatencyPredictor, OpLatency
 from mobilenas.latency.profiling import Profiler
 from mobilenas.latency.table import LatencyTable, Measurement, TableInfo, load_table, table_path
@@ -8,6 +10,7 @@ from mobilenas.latency.table import LatencyTable, Measurement, TableInfo, load_t
 __all__ = [
     "Calibration",
     "CalibrationNetwork",
+    "CompiledLatency",
     "Latency",
     "LatencyPredictor",
     "LatencyTable",
@@ -15,6 +18,9 @@ __all__ = [
     "OpLatency",
     "Profiler",
     "TableInfo",
+    "calibration_networks",
+    "load_predictor",
     "load_table",
     "table_path",
+    "up_to_date_table",
 ]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,11 +69,18 @@ class HostRunner(Runner):
         cores = self._hello["cores"]
         return {
             "cpu": cpu_model(),
-            "runtime": f"{self._hello['runtime']} {self._hello['runtime_version']}",
+            "runtime": runtime_version(),
             "threads": str(self._device.threads),
             "pinning": f"cores {cores}" if cores else "none",
             "governor": str(self._hello["governor"]),
         }
+
+    def answers(self) -> bool:
+        return runtime_version() != "unknown"
+
+    def mismatch(self, measured: Mapping[str, str]) -> str:
+        here = {"cpu": cpu_model(), "runtime": runtime_version()}
+        return ", ".join(f"{key} {measured[key]}, here {now}" for key, now in here.items() if measured[key] != now)
 
     def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
         times: list[list[list[float]]] = [[] for _ in models]
@@ -125,6 +133,16 @@ def wait_while_host_is_measured(*, sleep: Callable[[float], None] = time.sleep) 
             sleep(0.2)
         except OSError:
             return  # no lock can be had here, so nobody measures under it
+
+
+def runtime_version() -> str:
+    """The installed TFLite runtime, as `name version`."""
+    for name in ("ai-edge-litert", "tflite-runtime"):
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return "unknown"
 
 
 def cpu_model() -> str:

@@ -42,6 +42,14 @@ class Runner(ABC):
         """What a table must say of where it was measured: `cpu`, `runtime` with version, `threads`, `pinning`, `governor`."""
 
     @abstractmethod
+    def answers(self) -> bool:
+        """Whether the device could be used now. Takes no lock and starts nothing that lasts."""
+
+    @abstractmethod
+    def mismatch(self, measured: Mapping[str, str]) -> str:
+        """Why a table with this environment was not measured on this device; empty if it fits. Does not connect."""
+
+    @abstractmethod
     def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
         """Times models: in one trip, their visits interleaved.
 

@@ -1,0 +1,39 @@
+"""Writes a network as a file for phones."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mobilenas.cli.arguments import Dtype, Json, Model, WeightsFile, check_dtype, resolve_model
+from mobilenas.cli.output import note, print_json
+from mobilenas.errors import InputError
+from mobilenas.export import random_weights, read_weights, write_tflite
+from mobilenas.registry import unknown
+from mobilenas.storage import write_atomically
+
+FORMATS = ("tflite",)
+
+
+def run(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    weights: WeightsFile = None,
+    format: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = "tflite",
+    dtype: Dtype = "float32",
+    json: Json = False,
+) -> None:
+    """Writes the file, batch norm folded; check it with: mobilenas verify."""
+    if format not in FORMATS:
+        raise InputError(unknown("format", format, list(FORMATS)))
+    arch = resolve_model(model)
+    graph = arch.graph()
+    if weights is None:
+        note("no --weights: the file gets random ones; good for timing, not for use")
+    state = random_weights(graph) if weights is None else read_weights(weights, graph)
+    data = write_tflite(graph, state, dtype=check_dtype(dtype), description=f"mobilenas {arch.name}")
+    write_atomically(out, data)
+    if json:
+        print_json({"path": str(out), "size_bytes": len(data), "format": format, "dtype": dtype, "name": arch.name})
+    else:
+        print(f"{out}: {len(data):,} bytes; check it: mobilenas verify {out} --against {model}")

@@ -1,0 +1,59 @@
+"""The command line: parse, call, print."""
+
+import errno
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from mobilenas.cli import devices, export, info, measure, models, predict, profile, search, train, verify
+from mobilenas.errors import InputError, MobilenasError
+
+USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+INTERRUPTED, BUG = 130, 1
+
+app = typer.Typer(
+    name="mobilenas",
+    help="Builds a .tflite that meets a latency budget when measured on the device.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (models, info, devices, profile, predict, measure, search, train, export, verify):
+    app.command(command.__name__.rpartition(".")[2], help=command.__doc__)(command.run)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits with the code of docs/commands.md; an expected error is one or two lines on stderr."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; only a bug of ours raises."""
+    try:
+        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except USAGE_ERROR as error:
+        text = getattr(error, "format_message", error.__str__)()
+        return _fail(f"{text.rstrip('.')}; run: mobilenas --help", InputError.exit_code)
+    except MobilenasError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return _fail(f"{error.filename or 'a file'}: {error.strerror}; free space or give another folder", 2)
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Predicts the latency of networks from the device's table."""
+
+from typing import Annotated, Any
+
+import typer
+
+from mobilenas.arch import Arch
+from mobilenas.cli.arguments import DeviceName, Dtype, Json, Models, check_dtype, resolve_device, resolve_model
+from mobilenas.cli.output import note, print_json, print_table, progress_bar
+from mobilenas.latency import Latency, LatencyPredictor, load_predictor, up_to_date_table
+
+SHOWN_OPS = 12
+
+
+def run(
+    model: Models,
+    device: DeviceName = "host",
+    dtype: Dtype = "float32",
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Measure ops that the table lacks, or interpolate them.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Prints the latency, its 90 % interval and what each op costs; never runs the whole network."""
+    target = resolve_device(device)
+    archs = [resolve_model(name) for name in model]
+    check_dtype(dtype)
+    if measure:
+        ops = [op for arch in archs for op in arch.graph().op_counts()]
+        with progress_bar(f"measuring ops on {target.name}") as progress:
+            predictor = LatencyPredictor(up_to_date_table(target, dtype, ops, progress=progress, note=note))
+    else:
+        predictor = load_predictor(device, dtype)
+    documents = [_document(arch, predictor.predict(arch.graph())) for arch in archs]
+    if json:
+        print_json(documents[0] if len(documents) == 1 else documents)
+    else:
+        for document in documents:
+            _print(document)
+
+
+def _document(arch: Arch, latency: Latency) -> dict[str, Any]:
+    counts = arch.graph().op_counts()
+    ops = [
+        {
+            "op": op.to_dict(),
+            "count": counts[op],
+            "latency_ms": cost.latency_us / 1e3,
+            "source": cost.source,
+        }
+        for op, cost in latency.by_op.items()
+    ]
+    return {
+        "name": arch.name,
+        "latency_ms": latency.ms,
+        "low_ms": latency.low_ms,
+        "high_ms": latency.high_ms,
+        "footprint_ms": latency.footprint_ms,
+        "ops": ops,
+    }
+
+
+def _print(document: dict[str, Any]) -> None:
+    interval = f"90 % interval {document['low_ms']:.3f} to {document['high_ms']:.3f}"
+    print(f"{document['name']}: {document['latency_ms']:.3f} ms ({interval})")
+    dearest = sorted(document["ops"], key=lambda op: -op["count"] * op["latency_ms"])
+    rows = [
+        (
+            op["op"]["kind"],
+            "+".join("x".join(map(str, shape)) for shape in op["op"]["in_shapes"]),
+            op["op"]["out_channels"],
+            op["count"],
+            op["count"] * op["latency_ms"],
+            op["source"],
+        )
+        for op in dearest[:SHOWN_OPS]
+    ]
+    print_table(("op", "inputs", "out", "count", "ms", "source"), rows)
+    rest = dearest[SHOWN_OPS:]
+    if rest:
+        print(f"... and {len(rest)} cheaper ops, {sum(op['count'] * op['latency_ms'] for op in rest):.3f} ms (--json)")
+    interpolated = sum(op["source"] == "interpolated" for op in document["ops"])
+    if interpolated:
+        note(f"{interpolated} of {len(document['ops'])} ops were not measured but interpolated")

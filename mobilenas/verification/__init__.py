@@ -1,0 +1,22 @@
+"""The gate that every export passes: parity, one delegate, latency."""
+
+from mobilenas.verification.report import Check, Report
+from mobilenas.verification.verify import (
+    LATENCY_PROTOCOL,
+    check_is_tflite,
+    latency_check,
+    measure_file,
+    run_model,
+    verify_file,
+)
+
+__all__ = [
+    "LATENCY_PROTOCOL",
+    "Check",
+    "Report",
+    "check_is_tflite",
+    "latency_check",
+    "measure_file",
+    "run_model",
+    "verify_file",
+]

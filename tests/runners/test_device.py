@@ -1,0 +1,46 @@
+"""Device files."""
+
+import pytest
+
+from mobilenas.errors import InputError
+from mobilenas.runners import Device, known_devices
+
+
+def test_shipped_devices_load_under_their_own_name():
+    assert "host" in known_devices()
+    for name, path in known_devices().items():
+        assert Device.load(str(path)).name == name
+
+
+def test_a_users_device_hides_a_shipped_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOBILENAS_HOME", str(tmp_path))
+    folder = tmp_path / "devices"
+    folder.mkdir()
+    (folder / "host.toml").write_text('name = "host"\nrunner = "host"\nthreads = 2\n')
+    assert Device.load("host").threads == 2
+
+
+def test_an_unknown_device_names_the_near_ones():
+    with pytest.raises(InputError, match="unknown device 'hots'; did you mean: host"):
+        Device.load("hots")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = 'x'\n", "'runner' is missing"),
+        ("name = 'x'\nrunner = 'host'\nthread = 1\n", "unknown field 'thread'"),
+        ("name = 'x'\nrunner = 'host'\nthreads = 0\n", "threads: 0"),
+        ("name = 'x'\nrunner = 'host'\nthreads = true\n", "threads: True"),
+        ("name = 'a;rm -rf'\nrunner = 'host'\n", "name: 'a;rm -rf'"),
+        ("name = '../up'\nrunner = 'host'\n", "name: '../up'"),
+        ("name = 'x'\nrunner = 'host'\noptions = 3\n", "options: 3"),
+        ("name = \n", "not valid TOML"),
+    ],
+)
+def test_a_bad_file_names_the_field(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        Device.load(str(path))
+    assert str(path) in str(caught.value)

@@ -1,0 +1,103 @@
+"""The runtime's own process: what it answers, and that its death is an answer."""
+
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobilenas.errors import DeviceError
+from mobilenas.export import write_micro_model
+from mobilenas.graph import OpKind, OpSpec
+from mobilenas.runners import LiteRTProcess, ModelError, _litert_process
+
+ADD = OpSpec(OpKind.ADD, ((4, 4, 8), (4, 4, 8)), 8)
+RELU = OpSpec(OpKind.RELU, ((2, 2, 3),), 3)
+
+
+@pytest.fixture
+def process():
+    made = LiteRTProcess(threads=1, pin=False)
+    yield made
+    made.close()
+
+
+def test_inspect_names_operators_and_tensors(process):
+    answer, _ = process.request("inspect", 1, write_micro_model(ADD), timeout_seconds=30)
+    assert answer["operators"] == ["ADD", "DELEGATE"]
+    assert [tensor["shape"] for tensor in answer["inputs"]] == [[1, 4, 4, 8], [1, 4, 4, 8]]
+    assert answer["outputs"][0]["dtype"] == "float32"
+
+
+def test_invoke_runs_every_image_of_a_batch(process):
+    images = np.array([-1.0, 2.0, -3.0] * 8, np.float32).reshape(2, 2, 2, 3)
+    answer, raw = process.request("invoke", 1, write_micro_model(RELU), timeout_seconds=30, data=images.tobytes())
+    assert answer["shape"] == [2, 2, 2, 3]
+    np.testing.assert_array_equal(np.frombuffer(raw, np.float32).reshape(images.shape), np.maximum(images, 0))
+
+
+def test_a_refused_model_is_an_error_and_the_next_one_runs(process):
+    with pytest.raises(ModelError, match="not a valid Flatbuffer"):
+        process.request("inspect", 1, b"\0" * 64, timeout_seconds=30)
+    answer, _ = process.request("inspect", 2, write_micro_model(ADD), timeout_seconds=30)
+    assert answer["operators"] == ["ADD", "DELEGATE"]
+
+
+def test_a_crash_is_an_error_and_the_process_starts_again(process):
+    model = write_micro_model(ADD)
+    process.request("inspect", 1, model, timeout_seconds=30)
+    first = process._process
+    first.kill()
+    first.wait()
+    answer, _ = process.request("inspect", 1, model, timeout_seconds=30)
+    assert answer["operators"] == ["ADD", "DELEGATE"]
+    assert process._process.pid != first.pid
+
+
+@pytest.fixture
+def replaced_agent(tmp_path, monkeypatch):
+    """Puts another script in the agent's place."""
+
+    def replace(body: str) -> None:
+        path = tmp_path / "agent.py"
+        path.write_text(textwrap.dedent(body))
+        monkeypatch.setattr(_litert_process, "AGENT", path)
+
+    return replace
+
+
+HELLO = """
+    import json, os, sys, time
+    def answer():
+        print(json.dumps({"bytes": 0}), flush=True)
+    sys.stdin.buffer.readline()
+    answer()
+"""
+
+
+def test_a_crash_in_the_middle_names_the_signal(replaced_agent):
+    replaced_agent(HELLO + "    sys.stdin.buffer.readline()\n    os.abort()\n")
+    process = LiteRTProcess()
+    with pytest.raises(ModelError, match=r"signal 6" if sys.platform != "win32" else "exit code"):
+        process.request("visit", 1, b"x" * 10, timeout_seconds=30)
+
+
+def test_a_hang_ends_after_the_timeout(replaced_agent):
+    replaced_agent(HELLO + "    time.sleep(600)\n")
+    process = LiteRTProcess()
+    with pytest.raises(ModelError, match=r"no answer in 0.5 s"):
+        process.request("visit", 1, b"x" * 10, timeout_seconds=0.5)
+    assert process._process is None
+
+
+def test_a_runtime_that_does_not_start_says_why(replaced_agent):
+    replaced_agent("raise ImportError('no runtime here')\n")
+    with pytest.raises(DeviceError, match="no runtime here; reinstall ai-edge-litert"):
+        LiteRTProcess().hello()
+
+
+def test_the_agent_needs_nothing_of_this_project():
+    source = Path(_litert_process.AGENT).read_text()
+    assert "import mobilenas" not in source
+    assert "from mobilenas" not in source
