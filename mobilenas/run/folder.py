@@ -1,0 +1,131 @@
+"""RunFolder: what a search leaves on disk, and how it goes on from there."""
+
+import datetime
+import json
+import os
+import platform
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mobilenas.errors import InputError
+from mobilenas.run.settings import SearchSettings
+from mobilenas.storage import exclusive, read_json, write_json
+
+
+class RunFolder:
+    """One run's folder, locked while it is open.
+
+    `journal.jsonl` holds what the outside world answered (measurements, final accuracies) under a key: a resumed run reads
+    it there instead of asking again, so that it takes the same way.
+
+    Args:
+        path: The folder.
+        settings: A new run's settings; None resumes the run that is there.
+
+    Raises:
+        InputError: If there is nothing to resume, a run is there already, or the folder cannot be written.
+        DeviceError: If another process has the run open.
+    """
+
+    def __init__(self, path: Path, settings: SearchSettings | None) -> None:
+        self.path = path
+        self._stack = ExitStack()
+        self._new = settings
+        self._answers: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        if self._new is None and not self.run_file.exists():
+            raise InputError(f"{self.path} holds no run (run.json is missing); give the folder of a run to --resume")
+        if self._new is not None and self.run_file.exists():
+            raise InputError(f"{self.path} holds a run already; give --resume {self.path}, or another --out")
+        self._stack.enter_context(exclusive(self.path / ".lock", f"run {self.path}"))
+        try:
+            if self._new is not None:
+                write_json(self.run_file, {"settings": self._new.to_dict(), "versions": _versions()})
+            self.settings = SearchSettings.from_dict(
+                read_json(self.run_file, "run").get("settings"), where=f"{self.run_file}: settings"
+            )
+            self._read_journal()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def run_file(self) -> Path:
+        """Settings and versions."""
+        return self.path / "run.json"
+
+    @property
+    def trials_file(self) -> Path:
+        """The history, one trial a line."""
+        return self.path / "trials.jsonl"
+
+    @property
+    def table_file(self) -> Path:
+        """The latency table as it was when the run began."""
+        return self.path / "latency_table.csv"
+
+    def checkpoint(self, name: str) -> Path:
+        """A file under `checkpoints/`."""
+        return self.path / "checkpoints" / f"{name}.safetensors"
+
+    def once(self, key: str, ask: Callable[[], Any]) -> Any:
+        """The journalled answer under `key`; asks and writes it down if there is none.
+
+        Args:
+            key: Names the question; the same in an undisturbed and a resumed run.
+            ask: Gives the answer as JSON values.
+        """
+        if key not in self._answers:
+            answer = ask()
+            _append(self.path / "journal.jsonl", {"key": key, "answer": answer})
+            self._answers[key] = answer
+        return self._answers[key]
+
+    def log(self, text: str) -> None:
+        """A line in `log.txt`, with the time."""
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{now} {text}\n")
+
+    def _read_journal(self) -> None:
+        path = self.path / "journal.jsonl"
+        if not path.exists():
+            return
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) != len(data):
+            os.truncate(path, len(whole))
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                entry = json.loads(line)
+                self._answers[entry["key"]] = entry["answer"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{path} line {number}: not a journal entry; restore the file") from error
+
+
+def _append(path: Path, entry: dict[str, Any]) -> None:
+    with path.open("ab") as file:
+        file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in ("mobilenas", "ai-edge-litert", "numpy", "torch", "torchvision"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

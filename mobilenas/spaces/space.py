@@ -1,0 +1,144 @@
+"""SearchSpace: decisions, and the networks they stand for."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from mobilenas.arch import Arch
+from mobilenas.errors import InputError
+from mobilenas.graph import OpSpec
+
+Choice = str | int | float
+Genotype = tuple[int, ...]
+"""One index a decision: what a controller emits, evolution mutates and a table look-up takes."""
+
+Genotypes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Decisions whose ops interact, such as a block's own and the filters before it.
+
+    Attributes:
+        decisions: Indices of the decisions.
+        emit: Gives the ops for one combination of their choices.
+    """
+
+    decisions: tuple[int, ...]
+    emit: Callable[[Genotype], Counter[OpSpec]]
+
+    def ops(self, choices: Genotype) -> Counter[OpSpec]:
+        """The ops that this factor contributes.
+
+        Args:
+            choices: One index for each of `decisions`, in their order.
+        """
+        return self.emit(choices)
+
+
+class SearchSpace(ABC):
+    """A finite set of networks, each named by a genotype.
+
+    Subclasses are frozen in their decisions; a network is `decode(genotype)`, and the ops of all networks are a sum over
+    `factors()`, so that latency and weights are too.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def decisions(self) -> Mapping[str, tuple[Choice, ...]]:
+        """The choices of every decision, in genotype order."""
+
+    @abstractmethod
+    def decode(self, genotype: Sequence[int]) -> Arch:
+        """The network of a genotype.
+
+        Raises:
+            InputError: If the genotype does not fit the decisions.
+        """
+
+    @abstractmethod
+    def factors(self) -> tuple[Factor, ...]:
+        """Factors whose op counts sum, for every genotype, to those of the decoded graph."""
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of choices of every decision."""
+        return tuple(len(choices) for choices in self.decisions.values())
+
+    @property
+    def size(self) -> int:
+        """Number of genotypes."""
+        return prod(self.sizes)
+
+    def check(self, genotype: Sequence[int]) -> Genotype:
+        """The genotype as a tuple of whole numbers.
+
+        Raises:
+            InputError: If its length or one of its indices does not fit.
+        """
+        if len(genotype) != len(self.sizes):
+            raise InputError(f"{self.name}: a genotype has {len(self.sizes)} decisions, not {len(genotype)}")
+        for (name, choices), index in zip(self.decisions.items(), genotype, strict=True):
+            if not 0 <= index < len(choices):
+                raise InputError(f"{self.name}: {name}: choice {index} is not accepted; give 0 to {len(choices) - 1}")
+        return tuple(int(index) for index in genotype)
+
+    def choices(self, genotype: Sequence[int]) -> dict[str, Choice]:
+        """The chosen value of every decision, by name."""
+        checked = self.check(genotype)
+        return {name: options[i] for (name, options), i in zip(self.decisions.items(), checked, strict=True)}
+
+    def encode(self, choices: Mapping[str, Choice]) -> Genotype:
+        """The genotype of chosen values; inverts `choices`.
+
+        Raises:
+            InputError: If a decision is missing or a value is none of its choices.
+        """
+        genotype = []
+        for name, options in self.decisions.items():
+            if choices.get(name) not in options:
+                raise InputError(f"{self.name}: {name}: {choices.get(name)!r} is not accepted; give one of {options}")
+            genotype.append(options.index(choices[name]))
+        return tuple(genotype)
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """A genotype, every choice equally likely."""
+        return tuple(int(i) for i in rng.integers(0, self.sizes))
+
+    def sample_batch(self, count: int, rng: np.random.Generator) -> Genotypes:
+        """Genotypes as an array, shape (count, decisions)."""
+        return rng.integers(0, self.sizes, (count, len(self.sizes)), dtype=np.uint8)
+
+    def mutate(self, genotype: Sequence[int], rng: np.random.Generator) -> Genotype:
+        """The genotype with one decision changed to another choice."""
+        changed = list(self.check(genotype))
+        open_decisions = [i for i, size in enumerate(self.sizes) if size > 1]
+        where = open_decisions[int(rng.integers(len(open_decisions)))]
+        changed[where] = (changed[where] + 1 + int(rng.integers(self.sizes[where] - 1))) % self.sizes[where]
+        return tuple(changed)
+
+    def crossover(self, a: Sequence[int], b: Sequence[int], rng: np.random.Generator) -> Genotype:
+        """A genotype that takes each decision from either parent."""
+        picks = rng.integers(0, 2, len(self.sizes))
+        return tuple(x if pick else y for x, y, pick in zip(self.check(a), self.check(b), picks, strict=True))
+
+    @cached_property
+    def _ops(self) -> frozenset[OpSpec]:
+        found: set[OpSpec] = set()
+        for factor in self.factors():
+            for choices in product(*(range(self.sizes[d]) for d in factor.decisions)):
+                found.update(factor.ops(choices))
+        return frozenset(found)
+
+    def distinct_ops(self) -> frozenset[OpSpec]:
+        """Every op that some network of the space has: what a table must hold."""
+        return self._ops
