@@ -15,7 +15,7 @@ from mobilenas.spaces import SearchSpace
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
 CALIBRATION_NETWORKS = 24
-CANDIDATES = 400
+CANDIDATES = 200
 DEFAULT_RESOLUTIONS = (160, 224)
 Note = Callable[[str], None]
 

@@ -102,7 +102,7 @@ class LatencyPredictor:
 
     def network_us(self, op_sum_us: float, weight_bytes: float) -> float:
         """Latency of a network whose ops and weights sum to these."""
-        return self.table.info.overhead_us + self.table.calibration.network_us(op_sum_us, weight_bytes)
+        return float(self.table.info.overhead_us + self.table.calibration.network_us(op_sum_us, weight_bytes))
 
     def interval_us(self, total_us: float, error_sum_us: float, error_squares_us: float) -> tuple[float, float]:
         """90 % interval around a prediction.

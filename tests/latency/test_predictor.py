@@ -1,0 +1,60 @@
+"""Sums, the footprint term, the interval, and that nothing is ever silently zero."""
+
+import pytest
+
+from mobilenas.errors import InputError
+from mobilenas.graph import GraphBuilder, OpKind
+from mobilenas.latency import Calibration, LatencyPredictor, LatencyTable, Measurement, TableInfo
+
+
+@pytest.fixture
+def graph():
+    builder = GraphBuilder((32, 32, 3))
+    x = builder.conv2d(builder.inputs[0], 16, name="stem", kernel_size=3, stride=2, activation="relu")
+    for i in range(2):
+        y = builder.depthwise_conv2d(x, name=f"depthwise{i}", activation="hard_swish")
+        x = builder.add(x, builder.conv2d(y, 16, name=f"project{i}"), name=f"add{i}")
+    return builder.finish(builder.fully_connected(builder.mean(x, name="pool"), 10, name="classifier"))
+
+
+def table_of(graph, calibration=None, overhead_us=0.5):
+    rows = {op: Measurement(10.0 * (i + 1)) for i, op in enumerate(graph.op_counts())}
+    return LatencyTable(TableInfo(device="d", overhead_us=overhead_us), rows, calibration=calibration)
+
+
+def test_sum_of_ops_by_hand(graph):
+    # stem 10, depthwise 2 x 20, hard_swish 2 x 30, project 2 x 40, add 2 x 50, mean 60, classifier 70
+    latency = LatencyPredictor(table_of(graph)).predict(graph)
+    assert latency.ms == pytest.approx((10 + 40 + 60 + 80 + 100 + 60 + 70 + 0.5) / 1e3)
+    assert latency.footprint_ms == 0
+    assert latency.unmeasured == ()
+    assert {cost.source for cost in latency.by_op.values()} == {"measured"}
+
+
+def test_footprint_is_paid_beyond_the_knee(graph):
+    size_mb = graph.weight_bytes() / 1e6
+    calibration = Calibration(scale=2.0, us_per_mb=1e6, knee_mb=size_mb / 2, error=0.02)
+    latency = LatencyPredictor(table_of(graph, calibration)).predict(graph)
+    assert latency.footprint_ms == pytest.approx(1e3 * size_mb / 2)
+    assert latency.ms == pytest.approx((2 * 420 + 0.5) / 1e3 + latency.footprint_ms)
+    assert latency.high_ms - latency.ms == pytest.approx(1.645 * 0.02 * latency.ms)
+    assert latency.ms - latency.low_ms == pytest.approx(1.645 * 0.02 * latency.ms)
+
+
+@pytest.mark.parametrize("kind", sorted({"conv2d", "depthwise_conv2d", "hard_swish", "add", "mean", "fully_connected"}))
+def test_a_missing_kind_is_interpolated_and_named(graph, kind):
+    full = table_of(graph)
+    rows = {op: row for op, row in full.items() if op.kind is not OpKind(kind)}
+    latency = LatencyPredictor(LatencyTable(full.info, rows)).predict(graph)
+    assert {op.kind for op in latency.unmeasured} == {OpKind(kind)}
+    for op in latency.unmeasured:
+        assert latency.by_op[op].source == "interpolated"
+        assert latency.by_op[op].latency_us > 0
+        assert latency.by_op[op].error_us > 0
+    whole = LatencyPredictor(full).predict(graph)
+    assert latency.high_ms / latency.ms > whole.high_ms / whole.ms
+
+
+def test_an_empty_table_raises(graph):
+    with pytest.raises(InputError, match="mobilenas profile"):
+        LatencyPredictor(LatencyTable(TableInfo(device="d"))).predict(graph)

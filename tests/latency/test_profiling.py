@@ -1,0 +1,160 @@
+"""Profiling on a device whose truth is known: resume, disturbance, failures, calibration."""
+
+import json
+
+import pytest
+from fake_runner import FakeRunner, latency_us
+
+from mobilenas.errors import DeviceError, InputError
+from mobilenas.export import random_weights, write_micro_model, write_tflite
+from mobilenas.graph import OpKind, OpSpec
+from mobilenas.latency import LatencyTable, Profiler, calibration_networks, load_table, table_path, up_to_date_table
+from mobilenas.latency.profiling import CHUNK, OP_PROTOCOL
+from mobilenas.runners import open_runner
+from mobilenas.spaces.mnasnet import MnasNetSpace
+
+OPS = [OpSpec(OpKind.CONV2D, ((7, 7, channels),), 8) for channels in range(8, 8 + 2 * CHUNK + 5)]
+
+
+def truth_us(op, table):
+    return latency_us(write_micro_model(op)) - table.info.overhead_us
+
+
+def profile(device, ops=OPS, networks=None):
+    path = table_path(device, "float32")
+    with open_runner(device) as runner:
+        profiler = Profiler(
+            device=device, dtype="float32", runner=runner, path=path, table=load_table(device, "float32")
+        )
+        profiler.measure(ops, networks)
+        return profiler
+
+
+def test_every_op_is_measured_in_passes_and_saved(fake_device):
+    profiler = profile(fake_device)
+    table = LatencyTable.load(table_path(fake_device, "float32"))
+    assert set(table) == set(OPS)
+    for op in OPS:
+        assert table[op].latency_us == pytest.approx(truth_us(op, table), abs=1e-3)
+        assert table[op].visits == OP_PROTOCOL.visits
+    # the overhead, then three passes of three chunks, each with a sentinel on both sides
+    assert FakeRunner.calls == [2, *[CHUNK + 2, CHUNK + 2, 5 + 2] * 3]
+    assert profiler.failures == {}
+    assert not list(table_path(fake_device, "float32").parent.glob("*.partial"))
+
+
+def test_only_what_is_missing_is_measured(fake_device):
+    profile(fake_device, OPS[:5])
+    FakeRunner.calls.clear()
+    profile(fake_device, OPS[:8])
+    assert FakeRunner.calls == [3 + 2] * 3
+
+
+@pytest.mark.parametrize("lose_after", [1, 2, 4, 7, 9])
+def test_a_lost_device_loses_at_most_the_trip_in_flight(fake_device, lose_after):
+    FakeRunner.lose_after = lose_after
+    with pytest.raises(DeviceError, match="cable"):
+        profile(fake_device)
+    assert load_table(fake_device, "float32") is None
+    done = FakeRunner.calls.copy()
+    FakeRunner.lose_after = 10**9
+    FakeRunner.calls.clear()
+    profile(fake_device)
+    trips = 3 * 3
+    assert len(FakeRunner.calls) - 1 == trips - (len(done) - 1)
+    table = load_table(fake_device, "float32")
+    assert all(table[op].visits == 3 for op in OPS)
+
+
+def test_a_torn_journal_line_is_dropped(fake_device):
+    FakeRunner.lose_after = 5
+    with pytest.raises(DeviceError):
+        profile(fake_device)
+    partial = next(table_path(fake_device, "float32").parent.glob("*.partial"))
+    partial.write_bytes(partial.read_bytes()[:-9])
+    FakeRunner.lose_after = 10**9
+    profile(fake_device)
+    table = load_table(fake_device, "float32")
+    assert all(table[op].latency_us == pytest.approx(truth_us(op, table), abs=1e-3) for op in OPS)
+
+
+def test_a_journal_of_another_machine_is_not_used(fake_device):
+    FakeRunner.lose_after = 5
+    with pytest.raises(DeviceError):
+        profile(fake_device)
+    partial = next(table_path(fake_device, "float32").parent.glob("*.partial"))
+    first, *rest = partial.read_text().splitlines()
+    header = json.loads(first)
+    header["environment"]["cpu"] = "another"
+    tampered = [json.dumps({**json.loads(line), "us": 1e6}) for line in rest]
+    partial.write_text("\n".join([json.dumps(header), *tampered]) + "\n")
+    FakeRunner.lose_after = 10**9
+    profile(fake_device)
+    assert max(row.latency_us for row in load_table(fake_device, "float32").values()) < 1e3
+
+
+def test_a_slow_episode_is_noticed_and_its_visits_are_made_again(fake_device):
+    # trips 5 and 6 of the run are 20 % slower; so is the first try of repeating them
+    FakeRunner.slow = staticmethod(lambda call: 1.2 if call in (5, 6, 8) else 1.0)
+    profiler = profile(fake_device)
+    assert profiler.remeasured_chunks >= 2
+    table = profiler.table
+    for op in OPS:
+        assert table[op].latency_us == pytest.approx(truth_us(op, table), rel=0.02)
+
+
+def test_a_refused_op_is_left_out_and_named(fake_device):
+    refused = OPS[3]
+    FakeRunner.refuse = write_micro_model(refused)
+    profiler = profile(fake_device, OPS[:6])
+    assert set(profiler.table) == set(OPS[:6]) - {refused}
+    assert profiler.failures == {str(refused): "refused"}
+
+
+def test_networks_calibrate_the_sum(fake_device):
+    networks = calibration_networks(MnasNetSpace(resolution=32, num_classes=10), count=8)
+    table = profile(fake_device, [], networks).table
+    assert {n.name for n in table.networks} == set(networks)
+    for network in table.networks:
+        graph = networks[network.name]
+        whole = latency_us(write_tflite(graph, random_weights(graph))) - table.info.overhead_us
+        assert network.measured_us == pytest.approx(whole, rel=1e-6)
+        predicted = table.calibration.network_us(network.op_sum_us, network.weight_bytes)
+        assert predicted == pytest.approx(network.measured_us, rel=0.05)
+    assert load_table(fake_device, "float32").calibration == table.calibration
+
+
+def test_calibration_networks_span_work_and_weights():
+    space = MnasNetSpace(resolution=32, num_classes=10)
+    networks = calibration_networks(space, count=10)
+    assert len(networks) == 10
+    assert all(name.startswith("mnasnet@32c10#") for name in networks)
+    macs = sorted(graph.macs for graph in networks.values())
+    assert macs[-1] > 1.8 * macs[0]
+    assert list(calibration_networks(space, count=10)) == list(networks)
+
+
+def test_an_up_to_date_table_is_not_measured_again(fake_device):
+    space = MnasNetSpace(resolution=32, num_classes=10)
+    first = up_to_date_table(fake_device, "float32", OPS[:4], space=space)
+    FakeRunner.calls.clear()
+    second = up_to_date_table(fake_device, "float32", OPS[:4], space=space)
+    assert FakeRunner.calls == []
+    assert second.to_csv() == first.to_csv()
+    up_to_date_table(fake_device, "float32", OPS[:4], space=space, fresh=True)
+    assert FakeRunner.calls
+
+
+def test_a_table_of_another_machine_is_measured_anew(fake_device):
+    notes = []
+    up_to_date_table(fake_device, "float32", OPS[:4])
+    FakeRunner.cpu = "newer cpu"
+    table = up_to_date_table(fake_device, "float32", OPS[:4], note=notes.append)
+    assert table.info.cpu == "newer cpu"
+    assert any("another machine" in text for text in notes)
+
+
+def test_an_unwritable_home_is_an_error(fake_device, own_home):
+    own_home.write_text("a file where the folder should be")
+    with pytest.raises(InputError, match="cannot write"):
+        profile(fake_device)

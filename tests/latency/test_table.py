@@ -1,0 +1,115 @@
+"""The table's file: round trip, and every kind of damage named by line."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mobilenas.errors import InputError
+from mobilenas.graph import OpKind, OpSpec
+from mobilenas.latency import CalibrationNetwork, LatencyTable, Measurement, TableInfo, load_table
+from mobilenas.latency.op_columns import read_op, write_op
+from mobilenas.runners import Device
+
+CONV = OpSpec(OpKind.CONV2D, ((56, 56, 24),), 144, activation="relu6")
+EXPLICIT = OpSpec(OpKind.CONV2D, ((56, 56, 24),), 32, kernel_size=(3, 3), stride=(2, 2), padding=((1, 1), (1, 1)))
+MUL = OpSpec(OpKind.MUL, ((7, 7, 96), (1, 1, 96)), 96)
+INFO = TableInfo(device="host", cpu="x, y: z", runtime="litert 2", date="2026-11-24", overhead_us=0.25)
+NETWORKS = tuple(CalibrationNetwork(f"mnasnet@224c1000#{i}", 1000.0 + 100 * i, 10**6 * i, 1100.0 + 110 * i) for i in range(6))
+
+
+@pytest.fixture
+def path(tmp_path):
+    rows = {CONV: Measurement(190.5, 1.65, 120, 3), EXPLICIT: Measurement(7.25), MUL: Measurement(2.7)}
+    target = tmp_path / "host.float32.csv"
+    LatencyTable(INFO, rows, NETWORKS).save(target)
+    return target
+
+
+def test_round_trip(path):
+    table = LatencyTable.load(path)
+    assert table.info == INFO
+    assert table[CONV] == Measurement(190.5, 1.65, 120, 3)
+    assert set(table) == {CONV, EXPLICIT, MUL}
+    assert table.networks == NETWORKS
+    assert table.calibration == LatencyTable(INFO, {}, NETWORKS).calibration
+    assert table.to_csv() == path.read_text()
+
+
+@given(
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    padding=st.one_of(
+        st.sampled_from(["same", "valid"]),
+        st.tuples(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.tuples(st.integers(0, 3), st.integers(0, 3))),
+    ),
+    groups=st.sampled_from([1, 2, 4]),
+)
+def test_columns_of_any_convolution_read_back(kernel, stride, padding, groups):
+    op = OpSpec(OpKind.CONV2D, ((9, 8, 8),), 12, kernel, stride, (1, 1), groups, padding, "relu")
+    assert read_op(write_op(op)) == op
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("190.5000", "nan", "latency_us 'nan'"),
+        ("190.5000", "-1", "latency_us '-1'"),
+        ("190.5000", "inf", "latency_us 'inf'"),
+        ("190.5000", "", "latency_us ''"),
+        ("190.5000,1.6500,120,3", "190.5", "values, not 13"),
+        ("1.6500,120,3", "1.6500,-5,3", "whole numbers"),
+        ("conv2d,56x56x24,144", "conv9d,56x56x24,144", "conv9d"),
+        ("conv2d,56x56x24,144", "conv2d,56x24,144", "3 numbers"),
+        ("# unit: us", "# unit: ms", "unit 'ms'"),
+        ("# method: measured", "# method: guessed", "method 'guessed'"),
+        ("# overhead_us: 0.25", "# overhead_us: nan", "overhead_us 'nan'"),
+        ("# threads: 1", "# threads: one", "line 3"),
+        ("# cpu:", "# gpu:", "unknown key 'gpu'"),
+        ("latency_us,spread_us", "latency_ms,spread_us", "the columns must be"),
+        ("scale ", "scale -", "negative"),
+        (" | 1100.00", " | nan", "not positive"),
+    ],
+)
+def test_damage_is_named_with_its_line(path, old, new, message):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message) as caught:
+        LatencyTable.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_duplicate_row_is_refused_with_its_line(path):
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[-1]]) + "\n")
+    with pytest.raises(InputError, match=rf"line {len(lines) + 1}: the op stands in the table twice"):
+        LatencyTable.load(path)
+
+
+def test_every_truncation_is_refused_or_a_shorter_valid_table(path):
+    text = path.read_text()
+    for length in range(0, len(text), 7):
+        path.write_text(text[:length])
+        try:
+            table = LatencyTable.load(path)
+        except InputError:
+            continue
+        assert len(table) <= 3
+
+
+@pytest.mark.parametrize(("field", "device"), [("threads", Device(name="host", runner="host", threads=2))])
+def test_a_table_that_does_not_fit_the_device_is_refused(path, own_home, field, device):
+    target = own_home / "latency_tables" / "host.float32.csv"
+    target.parent.mkdir(parents=True)
+    target.write_text(path.read_text())
+    with pytest.raises(InputError, match=f"measured with {field} 1, but the device says 2"):
+        load_table(device, "float32")
+
+
+def test_updated_replaces_rows_and_fits_all_networks():
+    table = LatencyTable(INFO, {CONV: Measurement(1.0)}, NETWORKS[:1])
+    newer = table.updated(INFO, {CONV: Measurement(2.0), MUL: Measurement(3.0)}, NETWORKS)
+    assert newer[CONV].latency_us == 2.0
+    assert len(newer) == 2
+    assert newer.networks == NETWORKS
+    assert table[CONV].latency_us == 1.0
