@@ -1,6 +1,7 @@
 """Weights as numpy arrays by state-dict name: read, made up, folded. No torch."""
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,29 +20,37 @@ MAX_HEADER_BYTES = 100_000_000
 
 
 def random_weights(graph: OpGraph, seed: int = 0) -> dict[str, Array]:
-    """Weights for a network that has none: He-scaled values from a pool, batch norm that changes nothing.
+    """Weights for a network that has none, scaled so that values stay of the order of 1 from end to end.
 
-    Good for timing and for parity; the values repeat, so that even large networks take milliseconds.
+    Good for timing and for parity; the values come from a pool, so that even large networks take milliseconds.
 
     Args:
         graph: The network.
         seed: Chooses where in the pool each tensor starts.
     """
-    pool = _pool()
     rng = np.random.default_rng(seed)
     weights: dict[str, Array] = {}
-    for name, shape in graph.state_shapes().items():
-        kind = name.rpartition(".")[2]
-        if ".batch_norm." in name:
-            fill = 1.0 if kind in ("weight", "running_var") else 0.0
-            weights[name] = np.full(shape, fill, np.float32)
-            continue
-        count = int(np.prod(shape))
-        start = int(rng.integers(len(pool)))
-        repeated = np.resize(pool[start:], count) if count > len(pool) - start else pool[start : start + count]
-        scale = 0.1 if kind == "bias" else (2 / int(np.prod(shape[1:]))) ** 0.5
-        weights[name] = (repeated * np.float32(scale)).reshape(shape)
+    for node in graph.weighted_nodes():
+        shape, channels = node.spec.weight_shape, node.spec.out_channels
+        gain = 1.0 if node.spec.activation == "none" else 2.0  # what relu halves
+        weights[f"{node.weight_name}.weight"] = _draw(shape, (gain / math.prod(shape[1:])) ** 0.5, rng)
+        if node.bias:
+            weights[f"{node.weight_name}.bias"] = _draw((channels,), 0.1, rng)
+        if node.batch_norm:
+            prefix = f"{node.weight_name}.batch_norm"
+            weights[f"{prefix}.weight"] = np.ones(channels, np.float32)
+            weights[f"{prefix}.bias"] = _draw((channels,), 0.1, rng)
+            weights[f"{prefix}.running_mean"] = np.zeros(channels, np.float32)
+            weights[f"{prefix}.running_var"] = np.ones(channels, np.float32)
     return weights
+
+
+def _draw(shape: tuple[int, ...], scale: float, rng: np.random.Generator) -> Array:
+    """Values from the pool, from a random place on."""
+    pool, count = _pool(), math.prod(shape)
+    start = int(rng.integers(len(pool)))
+    values = pool[start : start + count] if start + count <= len(pool) else np.resize(np.roll(pool, -start), count)
+    return (values * np.float32(scale)).reshape(shape)
 
 
 _POOL: list[Array] = []

@@ -1,0 +1,29 @@
+"""Published: a network with the figures that its paper gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mobilenas.arch import Arch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A network and what was published of it.
+
+    Attributes:
+        build: Gives the network.
+        params: Parameters, exact.
+        params_millions: As published, in millions.
+        macs_millions: As published, in millions.
+        top1: ImageNet top-1 accuracy as published, [0, 1]; None where none was.
+        source: Where the figures stand.
+        remark: Where a published figure is inconsistent with the network.
+    """
+
+    build: Callable[[], Arch]
+    params: int
+    params_millions: float
+    macs_millions: float
+    top1: float | None
+    source: str
+    remark: str = ""

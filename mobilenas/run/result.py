@@ -1,0 +1,68 @@
+"""What a search ends in."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Latency of the exported file, measured interleaved with a reference network.
+
+    Attributes:
+        latency_ms, p10_ms, p90_ms: As `mobilenas measure` gives them.
+        reference_ms: The reference network in the same visits.
+        delegates: Delegate partitions.
+    """
+
+    latency_ms: float
+    p10_ms: float
+    p90_ms: float
+    reference_ms: float
+    delegates: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """`result.json`.
+
+    Attributes:
+        met: Whether the exported file measures at most the target.
+        target_ms: The target.
+        name: Name of the winner.
+        predicted_ms, low_ms, high_ms: Its prediction, with the table the run began with.
+        correction: Measured over predicted latency, as the run learnt it; 1 if the first candidate met the target.
+        measured: The exported file's measurement; None if no candidate came so far.
+        reference: Name of the reference network.
+        validation_accuracy: Of the candidate in the search, [0, 1].
+        test_accuracy: Of the trained winner on held-out images, [0, 1].
+        exported_accuracy: Of the exported file on the same images, run by LiteRT.
+        agreement: Share of those images on which file and torch name the same class.
+        accuracy_source: Where the search's accuracies came from.
+        macs, params, size_bytes: Of the winner.
+        trials: Distinct evaluations.
+        verification: The gate's checks.
+    """
+
+    met: bool
+    target_ms: float
+    name: str
+    predicted_ms: float
+    low_ms: float
+    high_ms: float
+    correction: float
+    reference: str
+    accuracy_source: str
+    validation_accuracy: float
+    macs: int
+    params: int
+    trials: int
+    measured: Measured | None = None
+    test_accuracy: float | None = None
+    exported_accuracy: float | None = None
+    agreement: float | None = None
+    size_bytes: int = 0
+    verification: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return asdict(self)

@@ -1,0 +1,106 @@
+"""From a candidate to a file that was measured: measure, train, export, verify."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mobilenas import models
+from mobilenas.arch import Arch
+from mobilenas.errors import DeviceError
+from mobilenas.export import Weights, random_weights, write_tflite
+from mobilenas.nn import GraphModule, initialize, state_arrays
+from mobilenas.run.folder import RunFolder
+from mobilenas.run.result import Measured
+from mobilenas.runners import Device, Failure, LiteRTProcess, TimingProtocol, open_runner
+from mobilenas.storage import write_atomically
+from mobilenas.training import ImageData, Recipe, train
+from mobilenas.verification import Report, run_model, verify_file
+
+REFERENCE = "mobilenet_v2"
+PROTOCOL = TimingProtocol(visits=10, runs=200, visit_seconds=0.25)
+"""Of the candidates and of the winner: about six seconds with the reference network."""
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A trained and exported network.
+
+    Attributes:
+        model: The exported file.
+        test_accuracy: On held-out images, by torch, [0, 1].
+        exported_accuracy: Of the file on the same images, by LiteRT.
+        agreement: Share of the images on which both name the same class.
+        report: The gate's checks.
+    """
+
+    model: bytes
+    test_accuracy: float
+    exported_accuracy: float
+    agreement: float
+    report: Report
+
+
+def measure_interleaved(folder: RunFolder, key: str, device: Device, arch: Arch, model: bytes) -> Measured:
+    """Times a file in turn with the reference network; journalled under `key`.
+
+    Raises:
+        DeviceError: If the device fails or refuses one of them.
+    """
+
+    def ask() -> dict[str, Any]:
+        reference = models.get(REFERENCE, resolution=arch.resolution, num_classes=arch.num_classes).graph()
+        files = [model, write_tflite(reference, random_weights(reference))]
+        with open_runner(device) as runner:
+            timings = runner.measure(files, PROTOCOL)
+        own, other = timings
+        if isinstance(own, Failure) or isinstance(other, Failure):
+            reason = next(t.reason for t in timings if isinstance(t, Failure))
+            raise DeviceError(f"{device.name} does not run {arch.name}: {reason}")
+        return asdict(
+            Measured(
+                latency_ms=own.latency_us / 1e3,
+                p10_ms=own.p10_us / 1e3,
+                p90_ms=own.p90_us / 1e3,
+                reference_ms=other.latency_us / 1e3,
+                delegates=own.delegates,
+            )
+        )
+
+    return Measured(**folder.once(key, ask))
+
+
+def train_and_export(
+    folder: RunFolder,
+    name: str,
+    arch: Arch,
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    seed: int,
+    dtype: str,
+    pause: Callable[[], None],
+) -> Winner:
+    """Trains a network from scratch, exports it and holds the file against torch on every held-out image.
+
+    Training goes on from `checkpoints/<name>.safetensors` where a killed run left one.
+    """
+    graph = arch.graph()
+    module = GraphModule(graph)
+    initialize(module, seed)
+    train(module, data, recipe, seed=seed, checkpoint=folder.checkpoint(name), pause=pause)
+    weights: Weights = state_arrays(module)
+    model = write_tflite(graph, weights, dtype=dtype, description=f"mobilenas {arch.name}")
+    images, labels = data.test.arrays()
+    with LiteRTProcess() as process:
+        report = verify_file(model, graph, weights, dtype=dtype, images=images, runtime=process)
+        exported = run_model(process, 1, model, images).argmax(-1)
+    expected = outputs_argmax(graph, weights, images)
+    return Winner(
+        model=model,
+        test_accuracy=float(np.mean(expected == labels)),
+        exported_accuracy=float(np.mean(exported == labels)),
+        agreement=float(np.mean(exported == expected)),
+        report=report,
+    )
