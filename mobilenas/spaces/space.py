@@ -1,5 +1,6 @@
 """SearchSpace: decisions, and the networks they stand for."""
 
+import operator
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ Genotype = tuple[int, ...]
 """One index a decision: what a controller emits, evolution mutates and a table look-up takes."""
 
 Genotypes = npt.NDArray[np.uint8]
+"""Many genotypes, shape (N, decisions)."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Factor:
     """Decisions whose ops interact, such as a block's own and the filters before it.
 
     Attributes:
-        decisions: Indices of the decisions.
+        decisions: Indices of the decisions; none for what every network of the space has.
         emit: Gives the ops for one combination of their choices.
     """
 
@@ -46,8 +48,9 @@ class Factor:
 class SearchSpace(ABC):
     """A finite set of networks, each named by a genotype.
 
-    Subclasses are frozen in their decisions; a network is `decode(genotype)`, and the ops of all networks are a sum over
-    `factors()`, so that latency and weights are too.
+    A subclass says what the decisions are, which network a genotype is, and how its ops are a sum over factors; latency
+    and weights are then sums over the same factors. It takes keyword arguments `resolution` and `num_classes`. Its
+    decisions do not change once it is made; each has 1 to 256 choices, all different.
     """
 
     name: str
@@ -76,7 +79,7 @@ class SearchSpace(ABC):
 
     @property
     def size(self) -> int:
-        """Number of genotypes."""
+        """Number of genotypes; different genotypes may be the same network."""
         return prod(self.sizes)
 
     def check(self, genotype: Sequence[int]) -> Genotype:
@@ -86,14 +89,24 @@ class SearchSpace(ABC):
             InputError: If its length or one of its indices does not fit.
         """
         if len(genotype) != len(self.sizes):
-            raise InputError(f"{self.name}: a genotype has {len(self.sizes)} decisions, not {len(genotype)}")
-        for (name, choices), index in zip(self.decisions.items(), genotype, strict=True):
-            if not 0 <= index < len(choices):
-                raise InputError(f"{self.name}: {name}: choice {index} is not accepted; give 0 to {len(choices) - 1}")
-        return tuple(int(index) for index in genotype)
+            raise InputError(
+                f"{self.name}: a genotype of {len(genotype)} is not accepted; give {len(self.sizes)} choices"
+            )
+        try:
+            checked = tuple(operator.index(choice) for choice in genotype)
+        except TypeError as error:
+            raise InputError(f"{self.name}: {tuple(genotype)!r} is not accepted; give whole numbers") from error
+        for name, size, choice in zip(self.decisions, self.sizes, checked, strict=True):
+            if not 0 <= choice < size:
+                raise InputError(f"{self.name}: {name}: choice {choice} is not accepted; give 0 to {size - 1}")
+        return checked
 
     def choices(self, genotype: Sequence[int]) -> dict[str, Choice]:
-        """The chosen value of every decision, by name."""
+        """The chosen value of every decision, by name.
+
+        Raises:
+            InputError: If the genotype does not fit the decisions.
+        """
         checked = self.check(genotype)
         return {name: options[i] for (name, options), i in zip(self.decisions.items(), checked, strict=True)}
 
@@ -101,8 +114,11 @@ class SearchSpace(ABC):
         """The genotype of chosen values; inverts `choices`.
 
         Raises:
-            InputError: If a decision is missing or a value is none of its choices.
+            InputError: If a decision is missing or unknown, or a value is none of its choices.
         """
+        unknown = choices.keys() - self.decisions.keys()
+        if unknown:
+            raise InputError(f"{self.name}: unknown decision {min(unknown)!r}; accepted: {', '.join(self.decisions)}")
         genotype = []
         for name, options in self.decisions.items():
             if choices.get(name) not in options:
@@ -112,22 +128,34 @@ class SearchSpace(ABC):
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """A genotype, every choice equally likely."""
-        return tuple(int(i) for i in rng.integers(0, self.sizes))
+        return tuple(rng.integers(0, self.sizes).tolist())
 
     def sample_batch(self, count: int, rng: np.random.Generator) -> Genotypes:
         """Genotypes as an array, shape (count, decisions)."""
         return rng.integers(0, self.sizes, (count, len(self.sizes)), dtype=np.uint8)
 
     def mutate(self, genotype: Sequence[int], rng: np.random.Generator) -> Genotype:
-        """The genotype with one decision changed to another choice."""
+        """The genotype with one decision changed to another choice; itself if no decision leaves a choice.
+
+        Every decision is equally likely, and every other choice of it.
+
+        Raises:
+            InputError: If the genotype does not fit the decisions.
+        """
         changed = list(self.check(genotype))
         open_decisions = [i for i, size in enumerate(self.sizes) if size > 1]
+        if not open_decisions:
+            return tuple(changed)
         where = open_decisions[int(rng.integers(len(open_decisions)))]
         changed[where] = (changed[where] + 1 + int(rng.integers(self.sizes[where] - 1))) % self.sizes[where]
         return tuple(changed)
 
     def crossover(self, a: Sequence[int], b: Sequence[int], rng: np.random.Generator) -> Genotype:
-        """A genotype that takes each decision from either parent."""
+        """A genotype that takes each decision from either parent, both equally likely.
+
+        Raises:
+            InputError: If a genotype does not fit the decisions.
+        """
         picks = rng.integers(0, 2, len(self.sizes))
         return tuple(x if pick else y for x, y, pick in zip(self.check(a), self.check(b), picks, strict=True))
 
