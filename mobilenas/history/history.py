@@ -1,0 +1,143 @@
+"""History: the trials of a run, in a file that only grows."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from mobilenas.errors import InputError
+from mobilenas.history.trial import Trial
+from mobilenas.spaces import Genotype
+
+
+class History:
+    """The trials of `trials.jsonl`, in order.
+
+    Trials stay in the file: memory holds each one's genotype and where its line begins. One process writes at a time;
+    the run's lock sees to that. Open it with `History.open`.
+
+    Args:
+        path: The file; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._length, self._end = 0, 0
+        self._offsets: dict[bytes, int] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Reads the history in `path`; a file that is not there is an empty one.
+
+        A last line that a killed process left torn (no newline, or no JSON) is dropped, and cut off the file.
+
+        Raises:
+            InputError: If another line is no trial, with its number; or if the file cannot be read or mended.
+        """
+        history = cls(path)
+        try:
+            size = path.stat().st_size if path.exists() else 0
+            for trial, offset, end in history._read():
+                history._note(trial, offset, end)
+            if history._end < size:
+                os.truncate(path, history._end)
+        except OSError as error:
+            raise InputError(
+                f"cannot read history {path}: {error.strerror or error}; give the folder of a run"
+            ) from error
+        return history
+
+    def append(self, trial: Trial) -> None:
+        """Writes one trial.
+
+        Raises:
+            InputError: If it cannot be written; the file then is as it was.
+            ValueError: If its index is not the next.
+        """
+        self.extend((trial,))
+
+    def extend(self, trials: Iterable[Trial]) -> None:
+        """Writes trials, all at once.
+
+        Raises:
+            InputError: If they cannot be written; the file then is as it was.
+            ValueError: If an index is not the next.
+        """
+        added, lines = list(trials), []
+        for index, trial in enumerate(added, self._length):
+            if trial.index != index:
+                raise ValueError(f"the history's next trial is {index}, not {trial.index}")
+            lines.append(trial.to_line())
+        self._write(b"".join(lines))
+        for trial, line in zip(added, lines, strict=True):
+            self._note(trial, self._end, self._end + len(line))
+
+    def find(self, genotype: Genotype) -> Trial | None:
+        """The first trial of a genotype."""
+        offset = self._offsets.get(bytes(genotype))
+        if offset is None:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return Trial.from_dict(json.loads(file.readline()))
+
+    def best(self, key: Callable[[Trial], float]) -> Trial | None:
+        """The trial of the highest `key` among those that did not fail, the earliest of equals; None without any."""
+        return max((trial for trial in self if trial.status == "ok"), key=key, default=None)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Trial]:
+        return (trial for trial, _, _ in self._read())
+
+    def _note(self, trial: Trial, offset: int, end: int) -> None:
+        self._offsets.setdefault(bytes(trial.genotype), offset)
+        self._length += 1
+        self._end = end
+
+    def _read(self) -> Iterator[tuple[Trial, int, int]]:
+        """Every trial, with where its line begins and ends."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            offset, index, torn = 0, 0, None
+            for line in file:
+                if torn is not None:
+                    raise torn
+                data = _parse(line)
+                where = f"{self.path} line {index + 1}"
+                if data is None:
+                    torn = InputError(f"{where}: not valid JSON; restore the file or start a new run")
+                    continue
+                trial = Trial.from_dict(data, where=where)
+                if trial.index != index:
+                    raise InputError(f"{where}: index {trial.index} is not accepted; give {index}")
+                yield trial, offset, offset + len(line)
+                offset, index = offset + len(line), index + 1
+
+    def _write(self, data: bytes) -> None:
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                if file.write(data) != len(data):
+                    file.truncate(self._end)
+                    raise OSError("the disk is full")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.path}: {error.strerror or error}; free space there, then resume the run"
+            ) from error
+
+
+def _parse(line: bytes) -> Any | None:
+    """The JSON value of a whole line; None if it is torn. NaN and infinities are no JSON."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        return json.loads(line, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
