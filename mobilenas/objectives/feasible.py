@@ -1,0 +1,152 @@
+"""FeasibleSet: the networks of a space that meet the constraints."""
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from mobilenas.errors import TargetError
+from mobilenas.spaces import Genotype, Genotypes, SearchSpace
+
+IsFeasible = Callable[[Genotypes], npt.NDArray[np.bool_]]
+Cost = Callable[[Genotypes], npt.NDArray[np.float64]]
+
+SAMPLE_BATCHES = (64, 1024, 4096)
+"""Random genotypes that are tried before descent takes over: it starts to where one in some thousands is feasible."""
+MUTATION_BATCH = 32
+DESCENT_STARTS = 64
+MIXING_SWEEPS = 2
+
+
+class FeasibleSet:
+    """Draws and changes genotypes so that every one of them is feasible.
+
+    Nothing is remembered between calls: what comes depends only on the arguments and on what the two functions say now,
+    so that the constraint may be tightened during a search.
+
+    Args:
+        space: The space.
+        is_feasible: Says which of genotypes, shape (N, decisions), meet the constraints; shape (N,).
+        cost: What is descended on where feasible genotypes are rare, shape (N,): lower is nearer to feasible.
+        unit: Unit of the cost, for errors.
+    """
+
+    def __init__(self, space: SearchSpace, is_feasible: IsFeasible, cost: Cost, *, unit: str = "") -> None:
+        self.space = space
+        self._is_feasible, self._cost, self._unit = is_feasible, cost, unit
+
+    @classmethod
+    def all(cls, space: SearchSpace) -> Self:
+        """The whole space, without constraint."""
+        return cls(space, lambda genotypes: np.ones(len(genotypes), bool), lambda genotypes: np.zeros(len(genotypes)))
+
+    def contains(self, genotype: Sequence[int]) -> bool:
+        """Whether a genotype is feasible.
+
+        Raises:
+            InputError: If it does not fit the space's decisions.
+        """
+        return bool(self._is_feasible(_rows([self.space.check(genotype)]))[0])
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """A random feasible genotype.
+
+        All are equally likely where random draws find one. Where they do not, random genotypes descend on the cost
+        until one is feasible, and Gibbs sweeps then spread it over the feasible genotypes around it.
+
+        Raises:
+            TargetError: If none is found; the text names the nearest.
+        """
+        for count in SAMPLE_BATCHES:
+            batch = self.space.sample_batch(count, rng)
+            feasible = batch[self._is_feasible(batch)]
+            if len(feasible):
+                return _genotype(feasible[0])
+        descended = self._descend(rng, stop_when_feasible=True)
+        feasible = descended[self._is_feasible(descended)]
+        if not len(feasible):
+            raise TargetError(self._infeasible(descended))
+        found: Genotypes = feasible[int(rng.integers(len(feasible)))]
+        for _ in range(MIXING_SWEEPS):
+            for decision in rng.permutation(len(self.space.sizes)):
+                variants = self._variants(found[None], int(decision))[0]
+                feasible = variants[self._is_feasible(variants)]
+                found = feasible[int(rng.integers(len(feasible)))]
+        return _genotype(found)
+
+    def mutate(self, genotype: Sequence[int], rng: np.random.Generator) -> Genotype:
+        """Another feasible genotype near this one.
+
+        One decision is changed; where that gives nothing feasible two changes are made, then four and so on, and at
+        last a new genotype is drawn, which alone may be the given one.
+
+        Raises:
+            InputError: If the genotype does not fit the space's decisions.
+            TargetError: If nothing feasible is found.
+        """
+        start = self.space.check(genotype)
+        changes = 1
+        while changes <= len(start):
+            mutants = [self._changed(start, changes, rng) for _ in range(MUTATION_BATCH)]
+            for mutant, feasible in zip(mutants, self._is_feasible(_rows(mutants)), strict=True):
+                if feasible and mutant != start:
+                    return mutant
+            changes *= 2
+        return self.sample(rng)
+
+    def nearest(self) -> Genotype:
+        """The genotype of the lowest cost that descent from many starts reaches, feasible or not; always the same."""
+        descended = self._descend(np.random.default_rng(0), stop_when_feasible=False)
+        return _genotype(descended[int(np.argmin(self._cost(descended)))])
+
+    def _changed(self, genotype: Genotype, changes: int, rng: np.random.Generator) -> Genotype:
+        for _ in range(changes):
+            genotype = self.space.mutate(genotype, rng)
+        return genotype
+
+    def _descend(self, rng: np.random.Generator, *, stop_when_feasible: bool) -> Genotypes:
+        """Random genotypes, each decision in turn set to its cheapest choice until no sweep lowers any cost.
+
+        Args:
+            rng: Gives starts and the order of decisions.
+            stop_when_feasible: Return as soon as one is feasible.
+
+        Returns:
+            Genotypes, shape (DESCENT_STARTS, decisions).
+        """
+        current = self.space.sample_batch(DESCENT_STARTS, rng)
+        costs = self._cost(current)
+        while True:
+            before = costs
+            for decision in rng.permutation(len(self.space.sizes)):
+                variants = self._variants(current, int(decision))
+                variant_costs = self._cost(variants.reshape(-1, variants.shape[2])).reshape(variants.shape[:2])
+                best = variant_costs.argmin(axis=1)
+                improves = np.take_along_axis(variant_costs, best[:, None], axis=1)[:, 0] < costs
+                current, costs = current.copy(), costs.copy()
+                current[improves, decision] = best[improves]
+                costs[improves] = variant_costs[improves, best[improves]]
+                if stop_when_feasible and self._is_feasible(current).any():
+                    return current
+            if not (costs < before).any():
+                return current
+
+    def _variants(self, genotypes: Genotypes, decision: int) -> Genotypes:
+        """Every genotype with every choice of one decision, shape (N, choices, decisions)."""
+        variants = np.repeat(genotypes[:, None], self.space.sizes[decision], axis=1)
+        variants[:, :, decision] = np.arange(self.space.sizes[decision], dtype=np.uint8)
+        return variants
+
+    def _infeasible(self, descended: Genotypes) -> str:
+        nearest = min(float(self._cost(descended).min()), float(self._cost(_rows([self.nearest()]))[0]))
+        figure = f"{nearest:.4g} {self._unit}".strip()
+        return f"no network of {self.space.name} meets the target: the nearest needs {figure}; give a higher target"
+
+
+def _rows(genotypes: Sequence[Genotype]) -> Genotypes:
+    return np.array(genotypes, np.uint8)
+
+
+def _genotype(row: Genotypes) -> Genotype:
+    return tuple(row.tolist())

@@ -1,0 +1,189 @@
+from collections import Counter
+from math import comb
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mobilenas.errors import InputError, TargetError
+from mobilenas.objectives import FeasibleSet
+from mobilenas.spaces import Genotype, Genotypes
+from mobilenas.spaces.mnasnet import MnasNetSpace
+
+SPACE = MnasNetSpace(resolution=32, num_classes=10)
+Floats = npt.NDArray[np.float64]
+
+
+def below(limit: float) -> FeasibleSet:
+    return FeasibleSet(SPACE, lambda genotypes: cost(genotypes) <= limit, cost, unit="ms")
+
+
+def cost(genotypes: Genotypes) -> Floats:
+    """Number of decisions that are not at their first choice."""
+    return np.asarray((genotypes > 0).sum(axis=1), float)
+
+
+def at_most(limit: int) -> int:
+    """How many genotypes cost at most `limit`, counted by the polynomial of the number of choices."""
+    counts = [1]
+    for size in SPACE.sizes:
+        counts = [
+            (counts[k] if k < len(counts) else 0) + (counts[k - 1] * (size - 1) if k else 0)
+            for k in range(len(counts) + 1)
+        ]
+    return sum(counts[: limit + 1])
+
+
+def all_pairwise_rugged() -> tuple[FeasibleSet, Genotype]:
+    """A cost with local minima: neighbours must change together; the global minimum is hidden."""
+    rng = np.random.default_rng(5)
+    hidden = SPACE.sample(rng)
+    weights = rng.uniform(0.5, 1.5, len(hidden))
+
+    def rugged(genotypes: Genotypes) -> Floats:
+        wrong = genotypes != np.array(hidden, np.uint8)
+        return np.asarray(wrong @ weights - 0.4 * (wrong[:, 1:] & wrong[:, :-1]).sum(axis=1), float)
+
+    return FeasibleSet(SPACE, lambda genotypes: rugged(genotypes) <= 1e-9, rugged), hidden
+
+
+@pytest.mark.parametrize("limit", [28, 12, 9])
+def test_samples_are_feasible_and_diverse(limit: int) -> None:
+    feasible = below(limit)
+    rng = np.random.default_rng(0)
+    samples = [feasible.sample(rng) for _ in range(40)]
+    assert all(cost(np.array([sample], np.uint8))[0] <= limit for sample in samples)
+    assert len(set(samples)) == 40
+    open_choices = np.array(samples).max(axis=0)
+    assert (open_choices > 0).mean() > 0.9
+
+
+def test_a_share_of_a_millionth_is_sampled() -> None:
+    limit = next(k for k in range(43) if at_most(k + 1) / SPACE.size > 1e-6)
+    assert 1e-9 < at_most(limit) / SPACE.size <= 1e-6
+    feasible = below(limit)
+    rng = np.random.default_rng(1)
+    samples = [feasible.sample(rng) for _ in range(30)]
+    assert all(feasible.contains(sample) for sample in samples)
+    assert len(set(samples)) == 30
+    differences = [sum(a != b for a, b in zip(samples[i], samples[i - 1], strict=True)) for i in range(30)]
+    assert min(differences) > 5
+
+
+def test_random_draws_are_uniform_over_the_feasible() -> None:
+    def small(genotypes: Genotypes) -> npt.NDArray[np.bool_]:
+        return genotypes[:, 0] * 2 + genotypes[:, 1] <= 3
+
+    feasible = FeasibleSet(SPACE, small, cost)
+    rng = np.random.default_rng(0)
+    counts = Counter(feasible.sample(rng)[:2] for _ in range(2000))
+    assert counts.keys() == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert all(abs(count - 500) < 100 for count in counts.values())
+
+
+def test_a_single_feasible_network_is_found_behind_local_minima() -> None:
+    feasible, hidden = all_pairwise_rugged()
+    assert feasible.nearest() == hidden
+    assert feasible.sample(np.random.default_rng(0)) == hidden
+    assert feasible.mutate(hidden, np.random.default_rng(0)) == hidden
+
+
+def test_samples_depend_on_the_generator_alone() -> None:
+    feasible = below(5)
+    first = feasible.sample(np.random.default_rng(3))
+    feasible.sample(np.random.default_rng(4))
+    assert feasible.sample(np.random.default_rng(3)) == first
+
+
+def test_the_constraint_may_be_tightened() -> None:
+    limit = 30
+    feasible = FeasibleSet(SPACE, lambda genotypes: cost(genotypes) <= limit, cost)
+    assert feasible.contains(old := feasible.sample(np.random.default_rng(0)))
+    limit = 4
+    assert not feasible.contains(old)
+    assert feasible.contains(feasible.sample(np.random.default_rng(0)))
+    assert feasible.contains(feasible.mutate(old, np.random.default_rng(0)))
+
+
+def test_mutation_changes_one_decision_where_it_can() -> None:
+    feasible = below(20)
+    rng = np.random.default_rng(0)
+    start = feasible.sample(rng)
+    for _ in range(50):
+        mutant = feasible.mutate(start, rng)
+        assert feasible.contains(mutant)
+        assert sum(a != b for a, b in zip(start, mutant, strict=True)) == 1
+
+
+def test_mutation_grows_where_no_neighbour_is_feasible() -> None:
+    def even(genotypes: Genotypes) -> npt.NDArray[np.bool_]:
+        return np.asarray(cost(genotypes) % 2 == 0)
+
+    feasible = FeasibleSet(SPACE, even, cost)
+    start = tuple(0 for _ in SPACE.sizes)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        mutant = feasible.mutate(start, rng)
+        assert mutant != start
+        assert sum(choice > 0 for choice in mutant) == 2
+
+
+def test_nearest_is_the_cheapest_network_by_macs() -> None:
+    """Against the exact minimum: costs add up along the chain of blocks, so dynamic programming finds it."""
+    factors = SPACE.factors()
+    tables = [
+        np.array(
+            [
+                sum(spec.macs * count for spec, count in factor.ops(choices).items())
+                for choices in np.ndindex(*(SPACE.sizes[d] for d in factor.decisions))
+            ],
+            float,
+        ).reshape([SPACE.sizes[d] for d in factor.decisions])
+        for factor in factors
+    ]
+
+    def macs(genotypes: Genotypes) -> Floats:
+        total = np.zeros(len(genotypes))
+        for factor, table in zip(factors, tables, strict=True):
+            total += table[tuple(genotypes[:, d] for d in factor.decisions)]
+        return total
+
+    by_filters = tables[1].min(axis=(0, 1, 2, 3, 5))  # of block 1, after the stem
+    for table in tables[2:-1]:
+        by_filters = (by_filters[:, None] + table.min(axis=(1, 2, 3, 4, 6))).min(axis=0)
+    exact = float(tables[0] + (by_filters + tables[-1]).min())
+    feasible = FeasibleSet(SPACE, lambda genotypes: macs(genotypes) <= exact, macs, unit="MACs")
+    nearest = feasible.nearest()
+    assert SPACE.decode(nearest).graph().macs == exact
+    assert feasible.contains(feasible.sample(np.random.default_rng(0)))
+    assert feasible.nearest() == nearest
+
+
+def test_nothing_feasible_names_the_nearest() -> None:
+    with pytest.raises(
+        TargetError, match="no network of mnasnet meets the target: the nearest needs 0 ms; give a higher"
+    ):
+        below(-1).sample(np.random.default_rng(0))
+    with pytest.raises(TargetError, match="nearest needs 0 ms"):
+        below(-1).mutate(tuple(0 for _ in SPACE.sizes), np.random.default_rng(0))
+
+
+def test_the_whole_space_has_no_constraint() -> None:
+    feasible = FeasibleSet.all(SPACE)
+    rng = np.random.default_rng(0)
+    samples = [feasible.sample(rng) for _ in range(200)]
+    assert set(np.array(samples).max(axis=0) + 1) == set(SPACE.sizes)
+    assert all(feasible.contains(sample) for sample in samples)
+
+
+def test_genotypes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match="a genotype of 2"):
+        below(3).contains((0, 0))
+    with pytest.raises(InputError, match="choice 9"):
+        below(3).mutate((9,) * len(SPACE.sizes), np.random.default_rng(0))
+
+
+def test_the_counting_of_the_test_is_right() -> None:
+    assert at_most(0) == 1
+    assert at_most(len(SPACE.sizes)) == SPACE.size
+    assert at_most(1) == 1 + sum(SPACE.sizes) - comb(len(SPACE.sizes), 1)
