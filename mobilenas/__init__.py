@@ -1,8 +1,9 @@
 """mobilenas: a hardware-aware mobile model builder.
 
-    import mobilenas as mn
-    arch = mn.models.get("mobilenet_v3_large")
-    mn.load_predictor("host").predict(arch.graph()).ms
+Example:
+    >>> import mobilenas as mn
+    >>> arch = mn.models.get("mobilenet_v3_large")
+    >>> mn.load_predictor("host").predict(arch.graph()).ms
 """
 
 import importlib
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
     from mobilenas.arch import Arch as Arch
     from mobilenas.latency import load_predictor as load_predictor
 
-_LAZY = {"models": ("mobilenas.models", ""), "Arch": ("mobilenas.arch", "Arch")}
-_LAZY["load_predictor"] = ("mobilenas.latency", "load_predictor")
+_LAZY = {
+    "models": ("mobilenas.models", ""),
+    "Arch": ("mobilenas.arch", "Arch"),
+    "load_predictor": ("mobilenas.latency", "load_predictor"),
+}
 
 __all__ = ["Arch", "load_predictor", "models"]
 

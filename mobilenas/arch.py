@@ -1,24 +1,26 @@
 """Arch: a network as stem, stages and head, and its file."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from mobilenas.blocks import BLOCKS, HEADS, Block, Head
-from mobilenas.errors import FieldError, InputError
+from mobilenas.blocks.block import Part
+from mobilenas.errors import FieldError, InputError, shorten
 from mobilenas.graph import GraphBuilder, OpGraph, PaddingStyle
 from mobilenas.registry import Registry
-from mobilenas.settings import check, shorten
+from mobilenas.settings import Settings, check
 from mobilenas.storage import read_json, write_json
 
-FIELDS = ("name", "resolution", "num_classes", "padding", "bn_epsilon", "stem", "stages", "head")
 MAX_BLOCKS = 1000
+P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch:
+class Arch(Settings):
     """A network for one RGB image.
 
     Attributes:
@@ -49,8 +51,7 @@ class Arch:
         check(1 <= self.num_classes <= 100_000, "num_classes", self.num_classes, "a whole number from 1 to 100000")
         check(self.padding in ("same", "symmetric"), "padding", self.padding, "'same' or 'symmetric'")
         check(0 < self.bn_epsilon < 1, "bn_epsilon", self.bn_epsilon, "a number between 0 and 1")
-        count = sum(len(stage) for stage in self.stages)
-        check(count <= MAX_BLOCKS, "stages", f"{count} blocks", f"at most {MAX_BLOCKS} blocks")
+        check(0 < len(self.name) <= 200 and self.name.isprintable(), "name", self.name, "1 to 200 printable characters")
 
     def graph(self) -> OpGraph:
         """The operations of this network; built once."""
@@ -58,9 +59,7 @@ class Arch:
 
     @cached_property
     def _graph(self) -> OpGraph:
-        builder = GraphBuilder(
-            (self.resolution, self.resolution, 3), padding=self.padding, bn_epsilon=self.bn_epsilon
-        )
+        builder = GraphBuilder((self.resolution, self.resolution, 3), padding=self.padding, bn_epsilon=self.bn_epsilon)
         with builder.scope("stem", block=True):
             x = self.stem.emit(builder, builder.inputs[0])
         for i, stage in enumerate(self.stages):
@@ -73,7 +72,11 @@ class Arch:
 
     def resized(self, *, resolution: int | None = None, num_classes: int | None = None) -> "Arch":
         """The same network for another input size or number of classes."""
-        return replace(self, resolution=resolution or self.resolution, num_classes=num_classes or self.num_classes)
+        return replace(
+            self,
+            resolution=self.resolution if resolution is None else resolution,
+            num_classes=self.num_classes if num_classes is None else num_classes,
+        )
 
     @cached_property
     def canonical(self) -> str:
@@ -94,39 +97,21 @@ class Arch:
         }
 
     @classmethod
-    def from_dict(cls, data: object) -> "Arch":
+    def from_dict(cls, data: object, *, where: str = "") -> Self:
         """Reads the plain values of an architecture file.
 
         Raises:
             InputError: If a field or type is unknown or missing, or a value is not accepted; the text names the field.
         """
-        if not isinstance(data, dict):
-            raise InputError(f"the file: {shorten(data)} is not accepted; give an object with {', '.join(FIELDS)}")
-        for key in data:
-            if key not in FIELDS:
-                raise InputError(f"the file: unknown field {shorten(key)}; accepted: {', '.join(FIELDS)}")
-        for key in ("stem", "stages", "head"):
-            if key not in data:
-                raise InputError(f"the file: field {key!r} is missing; add it")
-        stages = data["stages"]
-        if not isinstance(stages, list) or not all(isinstance(stage, list) for stage in stages):
-            raise FieldError("stages", shorten(stages), "a list of stages, each a list of blocks")
-        values: dict[str, Any] = {
-            "stem": _part(BLOCKS, data["stem"], "stem"),
-            "stages": tuple(
-                tuple(_part(BLOCKS, block, f"stages[{i}][{j}]") for j, block in enumerate(stage))
-                for i, stage in enumerate(stages)
-            ),
-            "head": _part(HEADS, data["head"], "head"),
-        }
-        kinds = {"name": str, "resolution": int, "num_classes": int, "padding": str, "bn_epsilon": float}
-        words = {str: "a text", int: "a whole number", float: "a number"}
-        for key, kind in kinds.items():
-            if key in data:
-                if type(data[key]) is not kind:
-                    raise FieldError(key, data[key], words[kind])
-                values[key] = data[key]
-        arch = cls(**values)
+        values = dict(data) if isinstance(data, Mapping) else data
+        if isinstance(values, dict):
+            if "stem" in values:
+                values["stem"] = _part(BLOCKS, values["stem"], "stem")
+            if "stages" in values:
+                values["stages"] = _stages(values["stages"])
+            if "head" in values:
+                values["head"] = _part(HEADS, values["head"], "head")
+        arch = super().from_dict(values, where=where)
         arch.graph()
         return arch
 
@@ -148,9 +133,23 @@ class Arch:
         write_json(path, self.to_dict())
 
 
-def _part(registry: "Registry[Any]", data: object, where: str) -> Any:
-    if not isinstance(data, dict) or not isinstance(data.get("type"), str):
+def _stages(data: object) -> tuple[tuple[Block, ...], ...]:
+    accepted = f"a list of stages, each a list of blocks, {MAX_BLOCKS} at most"
+    if not isinstance(data, list) or not all(isinstance(stage, list) for stage in data):
+        raise FieldError("stages", data, accepted)
+    check(max(len(data), sum(map(len, data))) <= MAX_BLOCKS, "stages", data, accepted)
+    return tuple(
+        tuple(_part(BLOCKS, block, f"stages[{i}][{j}]") for j, block in enumerate(stage))
+        for i, stage in enumerate(data)
+    )
+
+
+def _part(registry: Registry[P], data: object, where: str) -> P:
+    if not isinstance(data, Mapping):
         raise InputError(f"{where}: {shorten(data)} is not accepted; give an object with a 'type'")
-    if data["type"] not in registry:
-        raise InputError(f"{where}.type: {shorten(data['type'])} is not known; accepted: {', '.join(registry)}")
-    return registry[data["type"]].from_dict({k: v for k, v in data.items() if k != "type"}, where=where)
+    if "type" not in data:
+        raise InputError(f"{where}: field 'type' is missing; give one of {', '.join(registry)}")
+    name = data["type"]
+    if not isinstance(name, str) or name not in registry:
+        raise FieldError("type", name, " or ".join(registry), where)
+    return registry[name].from_dict({key: value for key, value in data.items() if key != "type"}, where=where)

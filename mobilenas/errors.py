@@ -1,4 +1,7 @@
-"""What can go wrong, by exit code. An error's text is one or two lines: what, the value, what is accepted, what to run next."""
+"""What can go wrong, by exit code.
+
+An error's text is one or two lines: what, the value, what is accepted, what to run next.
+"""
 
 from typing import ClassVar
 
@@ -46,8 +49,17 @@ class FieldError(InputError):
     def __init__(self, field: str, value: object, accepted: str, where: str = "") -> None:
         self.field, self.value, self.accepted, self.where = field, value, accepted, where
         path = f"{where}.{field}" if where else field
-        super().__init__(f"{path}: {value!r} is not accepted; give {accepted}")
+        super().__init__(f"{path}: {shorten(value)} is not accepted; give {accepted}")
 
     def inside(self, where: str) -> "FieldError":
         """The same error, seen from one object further out."""
         return FieldError(self.field, self.value, self.accepted, f"{where}.{self.where}" if self.where else where)
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """`repr` of a value from a file, cut so that an error stays one line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        text = f"a value of type {type(value).__name__}, too large to print"
+    return text if len(text) <= limit else text[: limit - 3] + "..."

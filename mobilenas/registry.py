@@ -5,9 +5,10 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Generic, TypeVar
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, shorten
 
 T = TypeVar("T")
 
@@ -25,43 +26,45 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __init__(self, package: str, base: type[T], noun: str) -> None:
         self._package, self._base, self._noun = package, base, noun
-        self._added: dict[str, type[T]] = {}
+        self._found: dict[str, type[T]] = {}
 
     def add(self, name: str, cls: type[T]) -> None:
         """Registers a class that lives elsewhere (a user's own)."""
-        self._added[name] = cls
+        self._found[name] = cls
 
     def __getitem__(self, name: str) -> type[T]:
-        if name in self._added:
-            return self._added[name]
-        if name not in self._modules():
+        if name in self._found:
+            return self._found[name]
+        if name not in self._modules:
             raise InputError(unknown(self._noun, name, self))
         module = importlib.import_module(f"{self._package}.{name}")
         found = [cls for cls in vars(module).values() if self._fits(cls) and cls.__module__ == module.__name__]
         if len(found) != 1:
             raise TypeError(f"{module.__name__} must hold exactly one {self._base.__name__}, not {len(found)}")
-        return found[0]
+        return self._found.setdefault(name, found[0])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._added or name in self._modules()
+        return name in self._found or name in self._modules
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._added, *self._modules()}))
+        return iter(sorted(self._modules.union(self._found)))
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return len(self._modules.union(self._found))
 
     def _fits(self, cls: object) -> bool:
         return inspect.isclass(cls) and issubclass(cls, self._base) and not inspect.isabstract(cls)
 
-    def _modules(self) -> list[str]:
-        package = importlib.import_module(self._package)
-        base_module = self._base.__module__.rpartition(".")[2]
-        return [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != base_module and m.name[0] != "_" and not m.ispkg]
+    @cached_property
+    def _modules(self) -> frozenset[str]:
+        files = pkgutil.iter_modules(importlib.import_module(self._package).__path__)
+        names = {file.name for file in files if not file.ispkg and not file.name.startswith("_")}
+        return frozenset(names - {self._base.__module__.rpartition(".")[2]})
 
 
 def unknown(noun: str, name: str, known: Mapping[str, object] | list[str]) -> str:
     """The text for a name that is not known, with the nearest that are."""
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=3) or names
-    return f"unknown {noun} {str(name)[:80]!r}; did you mean: {', '.join(near)}?" if near else f"unknown {noun} {name!r}"
+    question = f"; did you mean: {', '.join(near)}?" if near else ""
+    return f"unknown {noun} {shorten(name)}{question}"

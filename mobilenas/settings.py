@@ -1,21 +1,28 @@
 """Frozen dataclasses that are read from JSON or TOML, with errors that name the field."""
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal, Self, Union
 
-from mobilenas.errors import FieldError, InputError
+from mobilenas.errors import FieldError, InputError, shorten
+
+PLAIN = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
+"""The types of plain values, as errors call them; a bool is no int."""
 
 
 class Settings:
     """Base of a frozen, keyword-only dataclass whose fields can be read from a mapping.
 
-    Fields may be `int`, `float`, `str`, `bool`, `Literal[...]`, a tuple of one of them, or a union of these. Ranges are
-    checked by the dataclass itself in `__post_init__`, which raises `FieldError`.
+    Fields may be `int`, `float` (finite), `str`, `bool`, `Literal[...]`, a class whose objects are given as they are,
+    a tuple of one of them, or a union of these. Ranges are checked by the dataclass itself in `__post_init__`, which
+    raises `FieldError`.
     """
+
+    __slots__ = ()
 
     @classmethod
     def from_dict(cls, data: object, *, where: str = "") -> Self:
@@ -31,7 +38,8 @@ class Settings:
         here = where or "the file"
         if not isinstance(data, Mapping):
             raise InputError(f"{here}: {shorten(data)} is not accepted; give an object with fields")
-        hints = _field_types(cls)
+        own: type = cls
+        hints = _field_types(own)
         for name in data:
             if name not in hints:
                 raise InputError(f"{here}: unknown field {shorten(name)}; accepted: {', '.join(hints)}")
@@ -43,7 +51,7 @@ class Settings:
         try:
             return cls(**values)
         except FieldError as error:
-            raise error.inside(where) from None if where else error
+            raise (error.inside(where) if where else error) from None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values; those that stand at their default are left out."""
@@ -55,17 +63,11 @@ class Settings:
         return out
 
 
-def shorten(value: object, limit: int = 60) -> str:
-    """`repr` of a value from a file, cut so that an error stays one line."""
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
 def _is_required(field: "dataclasses.Field[Any]") -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-@lru_cache(maxsize=None)
+@cache
 def _field_types(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
@@ -81,10 +83,11 @@ def _convert(value: object, hint: Any, name: str, where: str) -> Any:
             item = typing.get_args(option)[0]
             return tuple(_convert(v, item, f"{name}[{i}]", where) for i, v in enumerate(value))
         elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            if abs(value) <= sys.float_info.max:  # neither NaN nor an infinity nor an int that no float holds
+                return float(value)
         elif option is type(None) and value is None:
             return None
-        elif isinstance(option, type) and type(value) is option:
+        elif type(value) is option or (isinstance(option, type) and option not in PLAIN and isinstance(value, option)):
             return value
     raise FieldError(name, value, _describe(hint), where)
 
@@ -94,7 +97,6 @@ def _options(hint: Any) -> tuple[Any, ...]:
 
 
 def _describe(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
     words = []
     for option in _options(hint):
         if typing.get_origin(option) is Literal:
@@ -102,7 +104,7 @@ def _describe(hint: Any) -> str:
         elif typing.get_origin(option) is tuple:
             words.append(f"a list, each {_describe(typing.get_args(option)[0])}")
         else:
-            words.append(names.get(option, str(option)))
+            words.append(PLAIN.get(option, str(option)))
     return " or ".join(words)
 
 

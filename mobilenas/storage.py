@@ -2,9 +2,9 @@
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +33,22 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         InputError: If the folder cannot be written or the disk is full.
     """
     content = data.encode() if isinstance(data, str) else data
-    temporary = None
+    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot write {path}: a folder or a device has this name; give the path of a file")
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if os.name == "posix":
-            os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; give a folder that can be written") from error
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; give a folder that can be written") from error
     finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -67,7 +67,7 @@ def read_text(path: Path, noun: str = "file") -> str:
     except OSError as error:
         raise InputError(f"cannot read {noun} {path}: {error.strerror or error}; give the path of a {noun}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {noun} {path}: not a text file ({error.reason} at byte {error.start})") from error
+        raise InputError(f"cannot read {noun} {path}: not UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def read_json(path: Path, noun: str = "file") -> Any:
@@ -84,8 +84,10 @@ def read_json(path: Path, noun: str = "file") -> Any:
         return json.loads(read_text(path, noun), parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not valid JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: a number has too many digits; give a number below 1e308") from error
     except RecursionError as error:
-        raise InputError(f"{path}: not accepted: nested too deeply") from error
+        raise InputError(f"{path}: nested too deeply; give a file in the documented format") from error
 
 
 @contextmanager
@@ -107,14 +109,9 @@ def exclusive(path: Path, what: str, *, wait_seconds: float = 0) -> Iterator[Non
     except Timeout as error:
         raise DeviceError(f"{what} is in use by another process (lock {path}); wait for it or stop it") from error
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; set MOBILENAS_HOME to a writable folder") from error
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; set MOBILENAS_HOME to a writable folder") from error
     try:
         yield
     finally:
         lock.release()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

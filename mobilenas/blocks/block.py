@@ -49,11 +49,10 @@ class Block(Part):
 
 def check_window(kernel_size: int, stride: int) -> None:
     """Raises `FieldError` unless the window is one that a block may have."""
-    check(kernel_size >= 1 and kernel_size % 2 == 1, "kernel_size", kernel_size, "an odd whole number from 1")
+    check(1 <= kernel_size <= 63 and kernel_size % 2 == 1, "kernel_size", kernel_size, "an odd number from 1 to 63")
     check(stride in (1, 2), "stride", stride, "1 or 2")
 
 
 def check_channels(field: str, value: int, *, least: int = 1) -> None:
     """Raises `FieldError` unless a channel count is between `least` and 65,536."""
     check(least <= value <= 65536, field, value, f"a whole number from {least} to 65536")
-

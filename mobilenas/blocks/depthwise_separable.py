@@ -15,8 +15,8 @@ class DepthwiseSeparable(Block):
 
     Residual when the stride is 1 and the channels agree, unless `residual` is False.
 
-    Source: MobileNetV1, arXiv 1704.04861, section 3.1; linear pointwise and skip as in MnasNet's SepConv, arXiv 1807.11626,
-    figure 7.
+    Source: MobileNetV1, arXiv 1704.04861, section 3.1; linear pointwise and skip as in MnasNet's SepConv,
+    arXiv 1807.11626, figure 7.
     Differs from the paper: MobileNetV1 activates after the pointwise convolution; here `pointwise_activation` says so.
     """
 
@@ -63,9 +63,7 @@ class DepthwiseSeparable(Block):
             x, name="depthwise", kernel_size=self.kernel_size, stride=self.stride, activation=self.activation
         )
         if self.se_channels:
-            se = SqueezeExcite(
-                se_channels=self.se_channels, se_gate=self.se_gate, se_activation=self.se_activation
-            )
+            se = SqueezeExcite(se_channels=self.se_channels, se_gate=self.se_gate, se_activation=self.se_activation)
             with graph.scope("se"):
                 y = se.emit(graph, y)
         y = graph.conv2d(y, self.out_channels, name="pointwise", activation=self.pointwise_activation)

@@ -13,12 +13,12 @@ from mobilenas.graph import ActivationName, GraphBuilder, TensorRef
 class MBConv(Block):
     """1x1 expansion, depthwise k x k, (squeeze-and-excitation), linear 1x1 projection; batch norm after all three.
 
-    `expanded_channels` is an explicit count, so that pruned networks are exact: 0 or the input's channels mean no expansion
-    convolution; any other count, smaller ones too, is a real convolution. Residual when the stride is 1 and the channels
-    agree, unless `residual` is False.
+    `expanded_channels` is an explicit count, so that pruned networks are exact: 0 or the input's channels mean no
+    expansion convolution; any other count, smaller ones too, is a real convolution. Residual when the stride is 1 and
+    the channels agree, unless `residual` is False.
 
-    Source: MobileNetV2, arXiv 1801.04381, table 1; with squeeze-and-excitation: MnasNet, arXiv 1807.11626, figure 7, and
-    MobileNetV3, arXiv 1905.02244, section 5.
+    Source: MobileNetV2, arXiv 1801.04381, table 1; with squeeze-and-excitation: MnasNet, arXiv 1807.11626, figure 7,
+    and MobileNetV3, arXiv 1905.02244, section 5.
     Differs from the paper: nothing.
     """
 
@@ -78,9 +78,7 @@ class MBConv(Block):
             y, name="depthwise", kernel_size=self.kernel_size, stride=self.stride, activation=self.activation
         )
         if self.se_channels:
-            se = SqueezeExcite(
-                se_channels=self.se_channels, se_gate=self.se_gate, se_activation=self.se_activation
-            )
+            se = SqueezeExcite(se_channels=self.se_channels, se_gate=self.se_gate, se_activation=self.se_activation)
             with graph.scope("se"):
                 y = se.emit(graph, y)
         y = graph.conv2d(y, self.out_channels, name="project")

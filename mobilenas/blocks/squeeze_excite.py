@@ -29,9 +29,7 @@ class SqueezeExcite(Block):
     def emit(self, graph: GraphBuilder, *xs: TensorRef) -> TensorRef:
         (x,) = xs
         y = graph.mean(x, name="squeeze")
-        y = graph.conv2d(
-            y, self.se_channels, name="reduce", activation=self.se_activation, batch_norm=False, bias=True
-        )
+        y = graph.conv2d(y, self.se_channels, name="reduce", activation=self.se_activation, batch_norm=False, bias=True)
         y = graph.conv2d(y, x.channels, name="expand", batch_norm=False, bias=True)
         y = graph.activation(y, self.se_gate, name="gate")
         return graph.mul(x, y, name="scale")

@@ -2,7 +2,8 @@
 
 from mobilenas.graph.builder import ActivationName, GraphBuilder, PaddingStyle, TensorRef
 from mobilenas.graph.graph import BatchNorm, BlockSpan, OpGraph, OpNode, single_op
-from mobilenas.graph.op import BYTES, ELEMENTWISE, WEIGHTED, WINDOWED, Activation, OpKind, OpSpec, Padding, Shape
+from mobilenas.graph.kind import BYTES, ELEMENTWISE, WEIGHTED, WINDOWED, Activation, OpKind, Padding, Shape
+from mobilenas.graph.op import OpSpec
 
 __all__ = [
     "BYTES",

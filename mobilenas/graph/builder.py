@@ -7,7 +7,8 @@ from typing import Literal
 
 from mobilenas.errors import InputError
 from mobilenas.graph.graph import BatchNorm, BlockSpan, OpGraph, OpNode
-from mobilenas.graph.op import Activation, OpKind, OpSpec, Padding, Pair, Shape
+from mobilenas.graph.kind import Activation, OpKind, Padding, Pair, Shape
+from mobilenas.graph.op import OpSpec
 
 PaddingStyle = Literal["same", "symmetric"]
 ActivationName = Literal["none", "relu", "relu6", "hard_swish", "silu", "sigmoid", "hard_sigmoid"]
@@ -83,7 +84,18 @@ class GraphBuilder:
     ) -> TensorRef:
         """A convolution with batch norm and activation."""
         return self._window(
-            OpKind.CONV2D, x, out_channels, name, kernel_size, stride, dilation, padding, activation, batch_norm, bias, groups
+            OpKind.CONV2D,
+            x,
+            out_channels,
+            name,
+            kernel_size,
+            stride,
+            dilation,
+            padding,
+            activation,
+            batch_norm,
+            bias,
+            groups,
         )
 
     def depthwise_conv2d(
@@ -101,17 +113,39 @@ class GraphBuilder:
     ) -> TensorRef:
         """A depthwise convolution (depth multiplier 1) with batch norm and activation."""
         return self._window(
-            OpKind.DEPTHWISE_CONV2D, x, x.channels, name, kernel_size, stride, dilation, padding, activation, batch_norm, bias
+            OpKind.DEPTHWISE_CONV2D,
+            x,
+            x.channels,
+            name,
+            kernel_size,
+            stride,
+            dilation,
+            padding,
+            activation,
+            batch_norm,
+            bias,
         )
 
     def max_pool2d(
-        self, x: TensorRef, *, name: str, kernel_size: int | Pair, stride: int | Pair = 1, padding: Padding | None = None
+        self,
+        x: TensorRef,
+        *,
+        name: str,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: Padding | None = None,
     ) -> TensorRef:
         """The largest value of each window; padding does not take part."""
         return self._window(OpKind.MAX_POOL2D, x, x.channels, name, kernel_size, stride, 1, padding)
 
     def avg_pool2d(
-        self, x: TensorRef, *, name: str, kernel_size: int | Pair, stride: int | Pair = 1, padding: Padding | None = None
+        self,
+        x: TensorRef,
+        *,
+        name: str,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: Padding | None = None,
     ) -> TensorRef:
         """The mean of each window; padding does not take part."""
         return self._window(OpKind.AVG_POOL2D, x, x.channels, name, kernel_size, stride, 1, padding)

@@ -8,18 +8,20 @@ from functools import cached_property
 from typing import Any
 
 from mobilenas.errors import InputError
-from mobilenas.graph.op import BYTES, WEIGHTED, OpSpec, Shape
+from mobilenas.graph.kind import ACTIVATION_BYTES, WEIGHTED, Shape
+from mobilenas.graph.op import OpSpec
+from mobilenas.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class BatchNorm:
+class BatchNorm(Settings):
     """A batch norm that follows a convolution and is folded into it on export."""
 
     epsilon: float = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class OpNode:
+class OpNode(Settings):
     """One operation of a network, with what belongs to its weights and not to its cost.
 
     Attributes:
@@ -30,6 +32,9 @@ class OpNode:
         batch_norm: The batch norm behind it, or None.
         dropout: Share of the input that is dropped while training.
         weight_name: Prefix of its parameters in a state dict; its own name unless weights are shared.
+
+    Raises:
+        InputError: If an op without weights is given a bias or a batch norm.
     """
 
     name: str
@@ -43,6 +48,8 @@ class OpNode:
     def __post_init__(self) -> None:
         if not self.weight_name:
             object.__setattr__(self, "weight_name", self.name)
+        if (self.bias or self.batch_norm) and self.spec.kind not in WEIGHTED:
+            raise InputError(f"{self.name}: {self.spec.kind} has neither bias nor batch norm")
 
     @property
     def params(self) -> int:
@@ -52,7 +59,7 @@ class OpNode:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockSpan:
+class BlockSpan(Settings):
     """Which nodes one block emitted: `nodes[start:stop]`."""
 
     name: str
@@ -71,7 +78,8 @@ class OpGraph:
         spans: Block spans, in order; a node may belong to none.
 
     Raises:
-        InputError: If a node reads a value that is not there yet, or whose shape is not what its spec says.
+        InputError: If a node reads a value that is not there yet or whose shape is not what its spec says, if two nodes
+            have one name, or if outputs or spans lie outside.
     """
 
     input_shapes: tuple[Shape, ...]
@@ -94,6 +102,8 @@ class OpGraph:
             shapes.append(node.spec.out_shape)
         if any(not 0 <= i < len(shapes) for i in self.outputs) or not self.outputs:
             raise InputError("a graph needs outputs that exist")
+        if any(not 0 <= span.start <= span.stop <= len(self.nodes) for span in self.spans):
+            raise InputError("a block span lies outside the graph")
 
     @cached_property
     def value_shapes(self) -> tuple[Shape, ...]:
@@ -139,7 +149,7 @@ class OpGraph:
             alive += sizes[offset + index]
             peak = max(peak, alive)
             alive -= sum(sizes[value] for value in dying.get(index, []))
-        return peak * BYTES["int8" if dtype == "int8" else "float32"]
+        return peak * ACTIVATION_BYTES[dtype]
 
     def weighted_nodes(self) -> Iterator[OpNode]:
         """The nodes that have weights, each weight name once."""
@@ -170,7 +180,9 @@ class OpGraph:
         """The graph as JSON values."""
         return {
             "input_shapes": [list(shape) for shape in self.input_shapes],
-            "nodes": [{**asdict(node), "inputs": list(node.inputs), "spec": node.spec.to_dict()} for node in self.nodes],
+            "nodes": [
+                {**asdict(node), "inputs": list(node.inputs), "spec": node.spec.to_dict()} for node in self.nodes
+            ],
             "outputs": list(self.outputs),
             "spans": [asdict(span) for span in self.spans],
         }
@@ -183,21 +195,23 @@ class OpGraph:
             InputError: If a field is missing, unknown or not accepted.
         """
         try:
-            nodes = []
-            for item in data["nodes"]:
-                batch_norm = BatchNorm(**item["batch_norm"]) if item["batch_norm"] else None
-                spec = OpSpec.from_dict(item["spec"])
-                nodes.append(
-                    OpNode(**{**item, "spec": spec, "inputs": tuple(item["inputs"]), "batch_norm": batch_norm})
-                )
             return cls(
                 input_shapes=tuple((h, w, c) for h, w, c in data["input_shapes"]),
-                nodes=tuple(nodes),
+                nodes=tuple(_read_node(node, f"nodes[{i}]") for i, node in enumerate(data["nodes"])),
                 outputs=tuple(data["outputs"]),
-                spans=tuple(BlockSpan(**span) for span in data["spans"]),
+                spans=tuple(BlockSpan.from_dict(span, where=f"spans[{i}]") for i, span in enumerate(data["spans"])),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not an op graph: {error}") from error
+
+
+def _read_node(data: dict[str, Any], where: str) -> OpNode:
+    norm = data["batch_norm"]
+    parts = {
+        "spec": OpSpec.from_dict(data["spec"]),
+        "batch_norm": None if norm is None else BatchNorm.from_dict(norm, where=f"{where}.batch_norm"),
+    }
+    return OpNode.from_dict({**data, **parts}, where=where)
 
 
 def single_op(spec: OpSpec) -> OpGraph:

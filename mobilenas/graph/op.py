@@ -2,53 +2,21 @@
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from mobilenas.errors import InputError
-
-Shape = tuple[int, int, int]
-"""(height, width, channels) of one tensor; the batch is always 1."""
-
-Pair = tuple[int, int]
-Padding = Literal["same", "valid"] | tuple[Pair, Pair]
-"""TF "same", "valid", or explicit ((top, bottom), (left, right))."""
-
-Activation = Literal["none", "relu", "relu6"]
-"""What every runtime fuses into the op before it; other activations are ops of their own."""
-
-BYTES = {"float32": 4, "float16": 2, "int8": 1}
-"""Bytes of one element by dtype."""
-
-
-class OpKind(StrEnum):
-    """The closed set of operations that a graph is made of."""
-
-    CONV2D = "conv2d"
-    DEPTHWISE_CONV2D = "depthwise_conv2d"
-    FULLY_CONNECTED = "fully_connected"
-    MAX_POOL2D = "max_pool2d"
-    AVG_POOL2D = "avg_pool2d"
-    MEAN = "mean"
-    PAD = "pad"
-    ADD = "add"
-    MUL = "mul"
-    CONCAT = "concat"
-    SLICE = "slice"
-    RELU = "relu"
-    RELU6 = "relu6"
-    HARD_SWISH = "hard_swish"
-    HARD_SIGMOID = "hard_sigmoid"
-    SIGMOID = "sigmoid"
-    SILU = "silu"
-
-
-WEIGHTED = frozenset({OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D, OpKind.FULLY_CONNECTED})
-WINDOWED = frozenset({OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D, OpKind.MAX_POOL2D, OpKind.AVG_POOL2D})
-ELEMENTWISE = frozenset(
-    {OpKind.RELU, OpKind.RELU6, OpKind.HARD_SWISH, OpKind.HARD_SIGMOID, OpKind.SIGMOID, OpKind.SILU}
+from mobilenas.graph.kind import (
+    ACTIVATION_BYTES,
+    BYTES,
+    FUSES_ACTIVATION,
+    WEIGHTED,
+    WINDOWED,
+    Activation,
+    OpKind,
+    Padding,
+    Pair,
+    Shape,
 )
-FUSES_ACTIVATION = WEIGHTED | {OpKind.ADD, OpKind.MUL, OpKind.MAX_POOL2D, OpKind.AVG_POOL2D}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +154,7 @@ class OpSpec:
     def activation_bytes(self, dtype: str = "float32") -> int:
         """Bytes read from the inputs and written to the output."""
         elements = sum(math.prod(shape) for shape in self.in_shapes) + math.prod(self.out_shape)
-        return elements * BYTES[dtype if dtype == "int8" else "float32"]
+        return elements * ACTIVATION_BYTES[dtype]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -212,11 +180,11 @@ class OpSpec:
         try:
             values = dict(data)
             values["kind"] = OpKind(values["kind"])
-            values["in_shapes"] = tuple(tuple(shape) for shape in values["in_shapes"])
+            values["in_shapes"] = tuple(map(tuple, values["in_shapes"]))
             for name in ("kernel_size", "stride", "dilation"):
                 values[name] = tuple(values[name])
             if not isinstance(values["padding"], str):
-                values["padding"] = tuple(tuple(pair) for pair in values["padding"])
+                values["padding"] = tuple(map(tuple, values["padding"]))
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not an operation: {error}") from error
@@ -233,10 +201,12 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair
 
 def _problem(spec: OpSpec) -> str:
     """Why the spec cannot be; empty if it can."""
-    numbers = [n for shape in spec.in_shapes for n in shape]
-    numbers += [spec.out_channels, *spec.kernel_size, *spec.stride, *spec.dilation, spec.groups]
+    pairs = (spec.kernel_size, spec.stride, spec.dilation)
     if not spec.in_shapes or any(len(shape) != 3 for shape in spec.in_shapes):
         return "give the (height, width, channels) of every input"
+    if any(len(pair) != 2 for pair in pairs):
+        return "kernel_size, stride and dilation are (height, width)"
+    numbers = [n for sizes in (*spec.in_shapes, *pairs) for n in sizes] + [spec.out_channels, spec.groups]
     if any(type(n) is not int or n < 1 for n in numbers):
         return "every size must be a whole number from 1"
     if spec.padding not in ("same", "valid") and (
@@ -251,6 +221,17 @@ def _problem(spec: OpSpec) -> str:
         return f"activation {spec.activation!r} cannot be fused into {spec.kind}"
     if spec.groups != 1 and spec.kind is not OpKind.CONV2D:
         return "groups belong to conv2d"
+    if spec.dilation != (1, 1) and spec.kind not in (OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D):
+        return "dilation belongs to convolutions"
+    if spec.kind not in WINDOWED:
+        if (spec.kernel_size, spec.stride) != ((1, 1), (1, 1)):
+            return "has no window"
+        if (spec.padding == "same") == (spec.kind is OpKind.PAD) or spec.padding == "valid":
+            return "explicit padding belongs to pad and to ops with a window"
+    elif spec.kind in (OpKind.MAX_POOL2D, OpKind.AVG_POOL2D):
+        pads = ((0, 0), (0, 0)) if isinstance(spec.padding, str) else spec.padding
+        if any(max(pad) >= kernel for pad, kernel in zip(pads, spec.kernel_size, strict=True)):
+            return f"padding {spec.padding!r} leaves windows without a value"
     return _channel_problem(spec)
 
 
@@ -271,7 +252,7 @@ def _channel_problem(spec: OpSpec) -> str:
     elif count != 1:
         return "takes one input"
     elif spec.kind is OpKind.CONV2D:
-        return "" if first[2] % spec.groups == 0 == spec.out_channels % spec.groups else "channels must divide by groups"
+        return "channels must divide by groups" if first[2] % spec.groups or spec.out_channels % spec.groups else ""
     elif spec.kind is OpKind.DEPTHWISE_CONV2D:
         return "" if spec.out_channels % first[2] == 0 else "out_channels must be a multiple of the input's"
     elif spec.kind is OpKind.FULLY_CONNECTED:

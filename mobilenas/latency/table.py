@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, shorten
 from mobilenas.graph import BYTES, OpSpec
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
 from mobilenas.latency.op_columns import OP_COLUMNS, read_op, write_op
 from mobilenas.runners import Device
-from mobilenas.settings import shorten
 from mobilenas.storage import home, read_text, shipped, write_atomically
 
 VALUE_COLUMNS = ("latency_us", "spread_us", "runs", "visits")

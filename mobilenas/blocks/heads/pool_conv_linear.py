@@ -10,8 +10,10 @@ from mobilenas.settings import check
 
 @dataclass(frozen=True, kw_only=True)
 class PoolConvLinear(Head):
-    """1x1 convolution with batch norm to `expanded_channels`, mean, 1x1 convolution with bias (no batch norm) to
-    `out_channels`, activation, (dropout), classifier with bias.
+    """Convolution, mean, a second convolution on the pooled features, (dropout), classifier with bias.
+
+    The first is 1x1 with batch norm to `expanded_channels`, the second 1x1 with bias and no batch norm to
+    `out_channels`; `activation` after both.
 
     Source: MobileNetV3, arXiv 1905.02244, section 5.1 and figure 5; `bias=False`: Once-for-All.
     """
