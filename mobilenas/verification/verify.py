@@ -9,7 +9,6 @@ import numpy.typing as npt
 from mobilenas.errors import InputError, VerificationError
 from mobilenas.export import Weights, expected_operators
 from mobilenas.graph import OpGraph
-from mobilenas.nn import outputs
 from mobilenas.runners import Failure, LiteRTProcess, ModelError, Runner, Timing, TimingProtocol
 from mobilenas.verification.report import Check, Report
 
@@ -48,6 +47,8 @@ def verify_file(
         VerificationError: If LiteRT does not load or run the file.
         InputError: If the file is no TFLite file at all, or torch is not installed.
     """
+    from mobilenas.nn import outputs  # here, so that commands that only measure need no torch
+
     check_is_tflite(model)
     process = runtime or LiteRTProcess()
     if images is None:
