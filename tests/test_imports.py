@@ -59,7 +59,7 @@ MODULES = dict(modules())
 
 
 def imports_of(name: str) -> set[str]:
-    """Everything that a module imports anywhere, in functions too, as full names; `from p import m` is `p.m` if a module."""
+    """Full names of what a module imports, in functions too; `from p import m` is `p.m` where that is a module."""
     found = set()
     for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

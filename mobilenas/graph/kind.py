@@ -13,6 +13,9 @@ Padding = Literal["same", "valid"] | tuple[Pair, Pair]
 Activation = Literal["none", "relu", "relu6"]
 """What every runtime fuses into the op before it; other activations are ops of their own."""
 
+MAX_SIZE = 2**31 - 1
+"""The largest size of anything: TFLite counts in int32."""
+
 BYTES = {"float32": 4, "float16": 2, "int8": 1}
 """Bytes of one element of the weights by dtype."""
 

@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, shorten
 from mobilenas.graph.kind import (
     ACTIVATION_BYTES,
     BYTES,
     FUSES_ACTIVATION,
+    MAX_SIZE,
     WEIGHTED,
     WINDOWED,
     Activation,
@@ -53,11 +54,13 @@ class OpSpec:
     def __post_init__(self) -> None:
         problem = _problem(self)
         if problem:
-            raise InputError(f"{self.kind}{list(self.in_shapes)}: {problem}")
+            raise InputError(f"{self.kind}{shorten(list(self.in_shapes))}: {problem}")
         if self.kind in WINDOWED:
             object.__setattr__(self, "padding", self._normal_padding())
             if min(self.out_shape) < 1:
-                raise InputError(f"{self.kind}{list(self.in_shapes)}: the window {self.kernel_size} does not fit")
+                raise InputError(
+                    f"{self.kind}{shorten(list(self.in_shapes))}: the window {shorten(self.kernel_size)} does not fit"
+                )
 
     def _normal_padding(self) -> Padding:
         height, width, _ = self.in_shapes[0]
@@ -207,18 +210,20 @@ def _problem(spec: OpSpec) -> str:
     if any(len(pair) != 2 for pair in pairs):
         return "kernel_size, stride and dilation are (height, width)"
     numbers = [n for sizes in (*spec.in_shapes, *pairs) for n in sizes] + [spec.out_channels, spec.groups]
-    if any(type(n) is not int or n < 1 for n in numbers):
-        return "every size must be a whole number from 1"
+    if any(type(n) is not int or not 1 <= n <= MAX_SIZE for n in numbers):
+        return f"every size must be a whole number from 1 to {MAX_SIZE}"
     if spec.padding not in ("same", "valid") and (
         isinstance(spec.padding, str)
         or len(spec.padding) != 2
-        or any(len(pair) != 2 or any(type(n) is not int or n < 0 for n in pair) for pair in spec.padding)
+        or any(
+            len(pair) != 2 or any(type(n) is not int or not 0 <= n <= MAX_SIZE for n in pair) for pair in spec.padding
+        )
     ):
-        return f"padding {spec.padding!r}; give 'same', 'valid' or ((top, bottom), (left, right))"
+        return f"padding {shorten(spec.padding)}; give 'same', 'valid' or ((top, bottom), (left, right))"
     if spec.activation not in ("none", "relu", "relu6"):
-        return f"activation {spec.activation!r} cannot be fused; give 'none', 'relu' or 'relu6'"
+        return f"activation {shorten(spec.activation)} cannot be fused; give 'none', 'relu' or 'relu6'"
     if spec.activation != "none" and spec.kind not in FUSES_ACTIVATION:
-        return f"activation {spec.activation!r} cannot be fused into {spec.kind}"
+        return f"activation {shorten(spec.activation)} cannot be fused into {spec.kind}"
     if spec.groups != 1 and spec.kind is not OpKind.CONV2D:
         return "groups belong to conv2d"
     if spec.dilation != (1, 1) and spec.kind not in (OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D):
@@ -231,7 +236,7 @@ def _problem(spec: OpSpec) -> str:
     elif spec.kind in (OpKind.MAX_POOL2D, OpKind.AVG_POOL2D):
         pads = ((0, 0), (0, 0)) if isinstance(spec.padding, str) else spec.padding
         if any(max(pad) >= kernel for pad, kernel in zip(pads, spec.kernel_size, strict=True)):
-            return f"padding {spec.padding!r} leaves windows without a value"
+            return f"padding {shorten(spec.padding)} leaves windows without a value"
     return _channel_problem(spec)
 
 
