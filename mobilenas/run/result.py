@@ -1,6 +1,6 @@
 """What a search ends in."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -28,6 +28,7 @@ class SearchResult:
     Attributes:
         met: Whether the exported file measures at most the target.
         target_ms: The target.
+        device: Where it is measured.
         name: Name of the winner.
         predicted_ms, low_ms, high_ms: Its prediction, with the table the run began with.
         correction: Measured over predicted latency, as the run learnt it; 1 if the first candidate met the target.
@@ -45,6 +46,7 @@ class SearchResult:
 
     met: bool
     target_ms: float
+    device: str
     name: str
     predicted_ms: float
     low_ms: float
@@ -62,7 +64,3 @@ class SearchResult:
     agreement: float | None = None
     size_bytes: int = 0
     verification: dict[str, Any] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as JSON values."""
-        return asdict(self)

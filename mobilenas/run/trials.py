@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError, TargetError
-from mobilenas.evaluators import CachedEvaluator
+from mobilenas.evaluators import CachedEvaluator, Evaluation
 from mobilenas.history import History, Trial
 from mobilenas.latency import CompiledLatency, LatencyPredictor
 from mobilenas.objectives import FeasibleSet, Reward
@@ -57,7 +57,7 @@ class TrialLoop:
         self._compiled = CompiledLatency(predictor, space)
         self._reward = Reward.named(settings.reward)
         self._feasible = FeasibleSet(space, self._is_feasible, self._upper_ms, unit="ms")
-        self._searcher = SEARCHERS[settings.searcher](self._feasible, seed=settings.seed)
+        self._searcher = SEARCHERS[settings.searcher](self._feasible, seed=settings.seed, budget=settings.trials)
 
     def check_target(self) -> None:
         """Raises `TargetError` if no network of the space can meet the target."""
@@ -109,7 +109,7 @@ class TrialLoop:
             self._history.append(trial)
             outcome = f"accuracy {trial.accuracy:.4f}" if trial.accuracy is not None else f"failed: {trial.detail}"
             self._note(f"trial {index + 1}: {trial.latency_ms:.3g} ms predicted, {outcome}")
-        self._evaluator.prime(self._space.decode(genotype), trial)
+        self._evaluator.prime(self._space.decode(genotype), _evaluation(trial))
         self.trials.append(trial)
         self._by_genotype[genotype] = trial
         return trial
@@ -149,6 +149,16 @@ class TrialLoop:
         if self.correction == 1.0:
             return upper_ms
         return np.maximum(upper_ms, self.correction * self._compiled.latency_ms(genotypes))
+
+
+def _evaluation(trial: Trial) -> Evaluation:
+    return Evaluation(
+        accuracy=trial.accuracy or 0.0,
+        std=trial.accuracy_std,
+        status=trial.status,
+        seconds=trial.seconds,
+        detail=trial.detail,
+    )
 
 
 def derived_seed(seed: int, index: int) -> int:

@@ -9,12 +9,11 @@ import numpy as np
 from mobilenas import models
 from mobilenas.arch import Arch
 from mobilenas.errors import DeviceError
-from mobilenas.export import Weights, random_weights, write_tflite
-from mobilenas.nn import GraphModule, initialize, state_arrays
+from mobilenas.export import random_weights, write_tflite
+from mobilenas.nn import GraphModule, initialize, outputs, save_weights, state_arrays
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.result import Measured
 from mobilenas.runners import Device, Failure, LiteRTProcess, TimingProtocol, open_runner
-from mobilenas.storage import write_atomically
 from mobilenas.training import ImageData, Recipe, train
 from mobilenas.verification import Report, run_model, verify_file
 
@@ -90,13 +89,14 @@ def train_and_export(
     module = GraphModule(graph)
     initialize(module, seed)
     train(module, data, recipe, seed=seed, checkpoint=folder.checkpoint(name), pause=pause)
-    weights: Weights = state_arrays(module)
+    save_weights(module, folder.checkpoint("best"))
+    weights = state_arrays(module)
     model = write_tflite(graph, weights, dtype=dtype, description=f"mobilenas {arch.name}")
     images, labels = data.test.arrays()
     with LiteRTProcess() as process:
         report = verify_file(model, graph, weights, dtype=dtype, images=images, runtime=process)
         exported = run_model(process, 1, model, images).argmax(-1)
-    expected = outputs_argmax(graph, weights, images)
+    expected = outputs(graph, weights, images).argmax(-1)
     return Winner(
         model=model,
         test_accuracy=float(np.mean(expected == labels)),

@@ -7,7 +7,8 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from mobilenas.errors import DeviceError
 
@@ -33,6 +34,14 @@ class LiteRTProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
         self._loaded: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def hello(self) -> dict[str, Any]:
         """Starts the process if need be and returns what it says of itself.

@@ -1,0 +1,96 @@
+"""Searches for the most accurate network that meets a latency target."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mobilenas.cli.arguments import Data, DeviceName, Dtype, Json, Resolution, Verbose, check_dtype, resolve_device
+from mobilenas.cli.output import note, print_json, print_table, progress_bar
+from mobilenas.errors import InputError
+from mobilenas.extras import require
+
+
+def run(
+    target_ms: Annotated[float | None, typer.Option(help="Latency that the result must not exceed, measured.")] = None,
+    device: DeviceName = "host",
+    data: Data = "digits",
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/search"),
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    space: Annotated[str, typer.Option(help="Search space.")] = "mnasnet",
+    searcher: Annotated[str, typer.Option(help="Searcher.")] = "regularized_evolution",
+    evaluator: Annotated[str, typer.Option(help="Where accuracy comes from.")] = "short_training",
+    trials: Annotated[int, typer.Option(help="Distinct evaluations.")] = 12,
+    trial_epochs: Annotated[int, typer.Option(help="Epochs of each evaluation.")] = 5,
+    final_epochs: Annotated[int, typer.Option(help="Epochs of the winner; 0 for the recipe's own.")] = 0,
+    hard: Annotated[bool, typer.Option("--hard", help="MnasNet's hard reward instead of the soft one.")] = False,
+    resolution: Resolution = None,
+    dtype: Dtype = "float32",
+    seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
+    verbose: Verbose = False,
+    json: Json = False,
+) -> None:
+    """Profiles the device if need be, searches, trains the winner, exports, measures and verifies it."""
+    if (target_ms is None) == (resume is None):
+        raise InputError(
+            "give --target-ms MILLISECONDS for a new search or --resume RUN for an old one; "
+            "for example: mobilenas search --device host --data digits --target-ms 0.3"
+        )
+    require("torch", "train")
+    from mobilenas.run import SearchResult, SearchSettings, search
+    from mobilenas.searchers import SEARCHERS
+    from mobilenas.spaces import SPACES
+
+    settings = None
+    if target_ms is not None:
+        resolve_device(device)
+        _check_known("space", space, list(SPACES))
+        _check_known("searcher", searcher, list(SEARCHERS))
+        settings = SearchSettings(
+            target_ms=target_ms,
+            device=device,
+            dtype=check_dtype(dtype),
+            space=space,
+            searcher=searcher,
+            evaluator=evaluator,
+            data=data,
+            resolution=resolution,
+            trials=trials,
+            trial_epochs=trial_epochs,
+            final_epochs=final_epochs,
+            reward="hard" if hard else "soft",
+            seed=seed,
+        )
+    folder = resume or out
+    say = note if verbose or sys.stderr.isatty() else (lambda text: None)
+    with progress_bar(f"profiling {device}") as progress:
+        result: SearchResult = search(folder, settings, note=say, progress=progress)
+    if json:
+        print_json({**asdict(result), "run": str(folder)})
+    else:
+        _print(result, folder)
+
+
+def _check_known(noun: str, name: str, known: list[str]) -> None:
+    from mobilenas.registry import unknown
+
+    if name not in known:
+        raise InputError(unknown(noun, name, known))
+
+
+def _print(result: "SearchResult", folder: Path) -> None:  # type: ignore[name-defined]  # noqa: F821  # loads torch
+    measured = result.measured
+    rows = [
+        ("target", f"{result.target_ms:g} ms on {result.device}"),
+        ("predicted", f"{result.predicted_ms:.3g} ms (90 % interval {result.low_ms:.3g} to {result.high_ms:.3g})"),
+        ("measured", f"{measured.latency_ms:.3g} ms (10 % to 90 % of runs: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})"),
+        ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
+        ("accuracy", f"{100 * result.test_accuracy:.2f} % of held-out images"),
+        ("exported file", f"{100 * result.exported_accuracy:.2f} %; agrees with torch on {100 * result.agreement:.2f} %"),
+        ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
+        ("verified", "parity, one delegate, operators" if result.verification["passed"] else "FAILED"),
+        ("run", f"{folder} (best.tflite, best.json, result.json)"),
+    ]
+    print_table(("", ""), rows)

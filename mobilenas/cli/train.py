@@ -1,0 +1,69 @@
+"""Trains a network on labelled images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mobilenas.cli.arguments import Data, Json, Model, Resolution, WeightsFile, resolve_model
+from mobilenas.cli.output import print_json, print_table, progress_bar
+from mobilenas.errors import InputError
+from mobilenas.extras import require
+from mobilenas.runners.host import wait_while_host_is_measured
+from mobilenas.storage import exclusive, write_json
+
+
+def run(
+    model: Model,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for weights, architecture and result.")],
+    weights: WeightsFile = None,
+    epochs: Annotated[int, typer.Option(help="Epochs; 0 for the recipe's own.")] = 0,
+    resolution: Resolution = None,
+    seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
+    json: Json = False,
+) -> None:
+    """Trains, and goes on from the last epoch when it was interrupted; the result is judged on held-out images."""
+    if epochs < 0:
+        raise InputError(f"epochs: {epochs} is not accepted; give a whole number from 0")
+    require("torch", "train")
+    from mobilenas.nn import GraphModule, initialize, load_weights, save_weights
+    from mobilenas.training import accuracy, default_recipe, load_data, train
+
+    images = load_data(data, resolution=resolution, seed=seed)
+    arch = resolve_model(model).resized(resolution=images.resolution, num_classes=images.num_classes)
+    recipe = default_recipe(len(images.train), images.resolution, epochs or None)
+    module = GraphModule(arch.graph())
+    if weights is None:
+        initialize(module, seed)
+    else:
+        load_weights(module, weights)
+    with exclusive(out / ".lock", f"training {out}"), progress_bar(f"training {arch.name}") as progress:
+        result = train(
+            module,
+            images,
+            recipe,
+            seed=seed,
+            checkpoint=out / "checkpoints" / "last.safetensors",
+            pause=wait_while_host_is_measured,
+            on_epoch=lambda number, epoch: progress(number + 1, recipe.epochs),
+        )
+        if result.status != "ok":
+            raise InputError(f"training of {arch.name} diverged: the loss was not finite; try fewer classes or other weights")
+        document = {
+            "name": arch.name,
+            "data": images.name,
+            "epochs": recipe.epochs,
+            "validation_accuracy": result.validation_accuracy,
+            "test_accuracy": accuracy(module, images.test),
+            "weights": str(out / "weights.safetensors"),
+            "arch": str(out / "arch.json"),
+        }
+        save_weights(module, out / "weights.safetensors")
+        arch.save(out / "arch.json")
+        write_json(out / "result.json", document)
+    if json:
+        print_json(document)
+    else:
+        print_table(("", ""), list(document.items()))
+        print(f"export it: mobilenas export {out / 'arch.json'} --weights {out / 'weights.safetensors'} --out model.tflite")

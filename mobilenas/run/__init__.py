@@ -1,0 +1,7 @@
+"""The search loop, its run folder, and how a run is resumed."""
+
+from mobilenas.run.result import Measured, SearchResult
+from mobilenas.run.search import search
+from mobilenas.run.settings import SearchSettings
+
+__all__ = ["Measured", "SearchResult", "SearchSettings", "search"]

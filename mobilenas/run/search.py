@@ -1,0 +1,219 @@
+"""search: from settings to a file that meets the target when measured."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from mobilenas.arch import Arch
+from mobilenas.errors import InputError, TargetError
+from mobilenas.evaluators import CachedEvaluator
+from mobilenas.evaluators.short_training import ShortTraining
+from mobilenas.export import random_weights, write_tflite
+from mobilenas.history import History, Trial, write_pareto_csv
+from mobilenas.latency import LatencyPredictor, LatencyTable, up_to_date_table
+from mobilenas.latency.profiling import Progress
+from mobilenas.registry import unknown
+from mobilenas.run.folder import RunFolder
+from mobilenas.run.result import Measured, SearchResult
+from mobilenas.run.settings import SearchSettings
+from mobilenas.run.trials import TrialLoop, derived_seed
+from mobilenas.run.winner import REFERENCE, measure_interleaved, train_and_export
+from mobilenas.runners import Device
+from mobilenas.runners.host import wait_while_host_is_measured
+from mobilenas.spaces import Genotype, open_space
+from mobilenas.storage import write_atomically, write_json
+from mobilenas.training import ImageData, default_recipe, load_data
+
+MOST_CANDIDATES = 6
+"""Candidates that are measured before the run gives up."""
+Note = Callable[[str], None]
+
+
+def search(
+    path: Path,
+    settings: SearchSettings | None,
+    *,
+    note: Note = lambda text: None,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Runs a search, or goes on with one that was interrupted.
+
+    Args:
+        path: The run's folder.
+        settings: Of a new run; None goes on with the run in `path`.
+        note: Told of what happens, a line each.
+        progress: Told how far profiling is.
+
+    Returns:
+        The result, which is also in `result.json`; its file measures at most the target.
+
+    Raises:
+        TargetError: If the target cannot be met; `result.json` says how near the run came, where it came so far.
+        InputError: If the settings or the data are not accepted, or the folder cannot be written.
+        DeviceError: If the device fails.
+        VerificationError: If the exported file is not what was trained.
+    """
+    if settings is not None and settings.evaluator != "short_training":
+        raise InputError(unknown("evaluator", settings.evaluator, ["short_training"]))
+    data = load_data(settings.data, resolution=settings.resolution, seed=settings.seed) if settings else None
+    with RunFolder(path, settings) as folder:
+
+        def say(text: str) -> None:
+            folder.log(text)
+            note(text)
+
+        if data is None:
+            again = folder.settings
+            data = load_data(again.data, resolution=again.resolution, seed=again.seed)
+        return _Search(folder, data, say, progress).run()
+
+
+class _Search:
+    """One search in an open run folder."""
+
+    def __init__(self, folder: RunFolder, data: ImageData, note: Note, progress: Progress | None) -> None:
+        self._folder, self._data, self._note = folder, data, note
+        self._settings = folder.settings
+        self._device = Device.load(self._settings.device)
+        self._space = open_space(self._settings.space, resolution=data.resolution, num_classes=data.num_classes)
+        self._predictor = LatencyPredictor(self._table(progress))
+        recipe = default_recipe(len(data.train), data.resolution, self._settings.trial_epochs)
+        evaluator = ShortTraining(data, recipe, pause=wait_while_host_is_measured)
+        self._loop = TrialLoop(
+            settings=self._settings,
+            space=self._space,
+            predictor=self._predictor,
+            evaluator=CachedEvaluator(evaluator),
+            history=History.open(folder.trials_file),
+            note=note,
+        )
+
+    def run(self) -> SearchResult:
+        """The whole way; what an interrupted run had done is taken from its folder."""
+        self._loop.check_target()
+        self._loop.run(self._settings.trials)
+        tried: dict[Genotype, Measured] = {}
+        while len(tried) < MOST_CANDIDATES:
+            trial = self._candidate(tried)
+            if trial is None:
+                break
+            arch = self._space.decode(trial.genotype)
+            measured = self._measure(trial, arch)
+            tried[trial.genotype] = measured
+            if measured.latency_ms <= self._settings.target_ms:
+                result = self._finish(trial, arch)
+                if result.met:
+                    return result
+                if result.measured is not None:
+                    measured = tried[trial.genotype] = result.measured
+            self._correct(trial, measured)
+        raise self._missed(tried)
+
+    def _table(self, progress: Progress | None) -> LatencyTable:
+        """The table as it was when the run began: a run's predictions never change under it."""
+        if self._folder.table_file.exists():
+            return LatencyTable.load(self._folder.table_file)
+        ops = self._space.distinct_ops()
+        table = up_to_date_table(
+            self._device, self._settings.dtype, ops, space=self._space, progress=progress, note=self._note
+        )
+        table.save(self._folder.table_file)
+        return table
+
+    def _candidate(self, tried: dict[Genotype, Measured]) -> Trial | None:
+        """The best trial that was not measured yet; further trials where the correction has left none."""
+        best = self._loop.best(excluded=tried)
+        if best is None:
+            try:
+                self._loop.run(max(2, self._settings.trials // 4))
+            except TargetError as error:
+                self._note(str(error))
+                return None
+            best = self._loop.best(excluded=tried)
+        return best
+
+    def _measure(self, trial: Trial, arch: Arch) -> Measured:
+        """Latency does not depend on weights: the candidate is measured before it is trained."""
+        graph = arch.graph()
+        model = write_tflite(graph, random_weights(graph), dtype=self._settings.dtype)
+        measured = measure_interleaved(self._folder, f"candidate {trial.index}", self._device, arch, model)
+        self._note(
+            f"candidate trial {trial.index + 1}: predicted {trial.latency_ms:.3g} ms, measured {measured.latency_ms:.3g} ms, "
+            f"target {self._settings.target_ms:g} ms"
+        )
+        return measured
+
+    def _correct(self, trial: Trial, measured: Measured) -> None:
+        self._loop.correction = max(self._loop.correction, measured.latency_ms / trial.latency_ms)
+        self._note(f"the target was missed; predictions are corrected by {self._loop.correction:.3f}")
+
+    def _finish(self, trial: Trial, arch: Arch) -> SearchResult:
+        """Trains and exports the candidate, measures the file itself, and writes everything down."""
+        settings, folder = self._settings, self._folder
+        recipe = default_recipe(len(self._data.train), self._data.resolution, settings.final_epochs)
+        self._note(f"training the winner for {recipe.epochs} epochs")
+        winner = train_and_export(
+            folder,
+            f"trial-{trial.index}",
+            arch,
+            self._data,
+            recipe,
+            seed=derived_seed(settings.seed, trial.index),
+            dtype=settings.dtype,
+            pause=wait_while_host_is_measured,
+        )
+        winner.report.require("the exported winner")
+        measured = measure_interleaved(folder, f"file {trial.index}", self._device, arch, winner.model)
+        result = replace(
+            self._result(trial, arch, measured),
+            met=measured.latency_ms <= settings.target_ms,
+            test_accuracy=winner.test_accuracy,
+            exported_accuracy=winner.exported_accuracy,
+            agreement=winner.agreement,
+            size_bytes=len(winner.model),
+            verification=winner.report.to_dict(),
+        )
+        if result.met:
+            write_atomically(folder.path / "best.tflite", winner.model)
+        self._write(result, arch)
+        return result
+
+    def _result(self, trial: Trial, arch: Arch, measured: Measured) -> SearchResult:
+        graph = arch.graph()
+        return SearchResult(
+            met=False,
+            target_ms=self._settings.target_ms,
+            device=self._device.name,
+            name=arch.name,
+            predicted_ms=trial.latency_ms,
+            low_ms=trial.low_ms,
+            high_ms=trial.high_ms,
+            correction=self._loop.correction,
+            measured=measured,
+            reference=REFERENCE,
+            validation_accuracy=trial.accuracy or 0.0,
+            accuracy_source=f"{self._settings.evaluator} on {self._data.name}",
+            macs=graph.macs,
+            params=graph.params,
+            trials=len(self._loop.trials),
+        )
+
+    def _missed(self, tried: dict[Genotype, Measured]) -> TargetError:
+        """Writes down how near the run came; `best.tflite` is never left from a miss."""
+        target = f"target {self._settings.target_ms:g} ms on {self._device.name} was not met"
+        if not tried:
+            return TargetError(f"{target}: no trial was predicted to meet it; give a larger --target-ms or more --trials")
+        genotype = min(tried, key=lambda g: tried[g].latency_ms)
+        trial = next(t for t in self._loop.trials if t.genotype == genotype)
+        arch = self._space.decode(genotype)
+        self._write(self._result(trial, arch, tried[genotype]), arch)
+        nearest = tried[genotype].latency_ms
+        return TargetError(
+            f"{target}: the nearest of {len(tried)} measured candidates takes {nearest:.3g} ms; "
+            f"give --target-ms {float(f'{1.05 * nearest:.2g}'):g} or more --trials"
+        )
+
+    def _write(self, result: SearchResult, arch: Arch) -> None:
+        write_pareto_csv(self._folder.path / "pareto.csv", self._loop.trials)
+        write_json(self._folder.path / "best.json", arch.to_dict())
+        write_json(self._folder.path / "result.json", asdict(result))
