@@ -1,6 +1,7 @@
 """EfficientNet-B0.
 
 Source: Tan and Le, arXiv 1905.11946, table 1 (network) and table 2 (figures).
+Differs from the paper: no stochastic depth (drop connect) while training.
 """
 
 from mobilenas.arch import Arch
@@ -56,6 +57,7 @@ NETWORKS = {
         params=5_288_548,
         params_millions=5.3,
         macs_millions=390,
+        macs_step_millions=10,
         top1=0.771,
         source="arXiv 1905.11946, table 2",
     ),

@@ -2,6 +2,7 @@
 
 Source: Tan et al., arXiv 1807.11626, figure 7 (A1) and table 1 (figures); B1: the authors' reference implementation,
 github.com/tensorflow/tpu models/official/mnasnet.
+Differs from the paper: nothing; its SE ratio of 0.25 is of the layer's input, as in the reference.
 """
 
 from mobilenas.arch import Arch
@@ -80,6 +81,6 @@ NETWORKS = {
         params_millions=4.4,
         macs_millions=315,
         top1=0.745,
-        source="arXiv 1807.11626, table 7 (without SE)",
+        source="arXiv 1807.11626, study of squeeze-and-excitation (without)",
     ),
 }

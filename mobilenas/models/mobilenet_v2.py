@@ -2,6 +2,7 @@
 
 Source: Sandler et al., arXiv 1801.04381, table 2 (network), table 4 and section 6.1 (figures); width multipliers:
 github.com/tensorflow/models research/slim/nets/mobilenet.
+Differs from the paper: nothing.
 """
 
 from functools import partial
@@ -12,6 +13,7 @@ from mobilenas.blocks.conv_bn_act import ConvBnAct
 from mobilenas.blocks.heads.conv_pool_linear import ConvPoolLinear
 from mobilenas.blocks.mbconv import MBConv
 from mobilenas.models.published import Published
+from mobilenas.settings import check
 
 # expand ratio, channels, layers, stride of the first layer
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -24,7 +26,11 @@ def mobilenet_v2(*, width_multiplier: float = 1.0, name: str = "mobilenet_v2") -
     Args:
         width_multiplier: Factor on all channels, rounded to multiples of 8; the head never gets narrower.
         name: Name of the network.
+
+    Raises:
+        FieldError: If the width multiplier is not a number above 0, up to 10.
     """
+    check(0 < width_multiplier <= 10, "width_multiplier", width_multiplier, "a number above 0, at most 10")
     channels = make_divisible(STEM_CHANNELS * width_multiplier)
     stem = ConvBnAct(out_channels=channels, stride=2, activation="relu6")
     stages: list[tuple[Block, ...]] = []
@@ -50,7 +56,7 @@ def mobilenet_v2(*, width_multiplier: float = 1.0, name: str = "mobilenet_v2") -
 
 
 _SLIM = "github.com/tensorflow/models research/slim/nets/mobilenet/README.md"
-_WITHOUT_BATCH_NORM = "published parameters leave out batch norm's"
+_WITHOUT_BATCH_NORM = "the published parameters leave out batch norm's"
 NETWORKS = {
     "mobilenet_v2": Published(
         build=mobilenet_v2,
@@ -59,7 +65,7 @@ NETWORKS = {
         macs_millions=300,
         top1=0.720,
         source="arXiv 1801.04381, table 4",
-        remark="published parameters leave out batch norm's: 3.47 M, of which the paper prints 3.4",
+        remark=f"{_WITHOUT_BATCH_NORM}: 3.47 M, of which the paper prints 3.4",
     ),
     "mobilenet_v2_1.4": Published(
         build=partial(mobilenet_v2, width_multiplier=1.4, name="mobilenet_v2_1.4"),
@@ -68,6 +74,7 @@ NETWORKS = {
         macs_millions=582,
         top1=0.750,
         source=_SLIM,
+        params_step_millions=0.01,
         remark=_WITHOUT_BATCH_NORM,
     ),
     "mobilenet_v2_0.75": Published(
@@ -77,6 +84,7 @@ NETWORKS = {
         macs_millions=209,
         top1=0.698,
         source=_SLIM,
+        params_step_millions=0.01,
         remark=_WITHOUT_BATCH_NORM,
     ),
     "mobilenet_v2_0.5": Published(
@@ -86,6 +94,7 @@ NETWORKS = {
         macs_millions=97,
         top1=0.654,
         source=_SLIM,
+        params_step_millions=0.01,
         remark=_WITHOUT_BATCH_NORM,
     ),
     "mobilenet_v2_0.35": Published(
@@ -95,6 +104,7 @@ NETWORKS = {
         macs_millions=59,
         top1=0.603,
         source=_SLIM,
+        params_step_millions=0.01,
         remark=_WITHOUT_BATCH_NORM,
     ),
 }

@@ -1,6 +1,8 @@
 """MobileNetV3 Large and Small.
 
 Source: Howard et al., arXiv 1905.02244, tables 1 and 2 (networks), table 3 (figures).
+Differs from the paper: squeeze-and-excitation's quarter of the expanded channels is rounded to a multiple of 8, as in
+the authors' reference, github.com/tensorflow/models research/slim/nets/mobilenet.
 """
 
 from mobilenas.arch import Arch
@@ -85,7 +87,7 @@ NETWORKS = {
         macs_millions=219,
         top1=0.752,
         source="arXiv 1905.02244, table 3",
-        remark="slim's README gives 217 M MACs for the same network, which is what it has; 5.48 M parameters",
+        remark="the paper gives 219 M MACs; the network has 217 M, as slim's README says of its checkpoint",
     ),
     "mobilenet_v3_small": Published(
         build=mobilenet_v3_small,

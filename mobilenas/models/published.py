@@ -15,9 +15,10 @@ class Published:
         params: Parameters, exact.
         params_millions: As published, in millions.
         macs_millions: As published, in millions.
+        params_step_millions, macs_step_millions: What one unit of the last published digit is worth.
         top1: ImageNet top-1 accuracy as published, [0, 1]; None where none was.
         source: Where the figures stand.
-        remark: Where a published figure is inconsistent with the network.
+        remark: Where a published figure is more than one unit of its last digit away from the network.
     """
 
     build: Callable[[], Arch]
@@ -26,4 +27,6 @@ class Published:
     macs_millions: float
     top1: float | None
     source: str
+    params_step_millions: float = 0.1
+    macs_step_millions: float = 1.0
     remark: str = ""

@@ -1,11 +1,13 @@
 """An OpGraph as a torch module. Needs the extra `train`."""
 
+# ruff: noqa: E402  # torch must be known to be there before anything that imports it
 from mobilenas.extras import require
 
 require("torch", "train")
 
-from mobilenas.nn.graph_module import GraphModule  # noqa: E402  # torch is there from here on
-from mobilenas.nn.initialization import initialize  # noqa: E402
-from mobilenas.nn.weights import load_weights, outputs, save_weights, set_weights, state_arrays  # noqa: E402
+from mobilenas.nn.graph_module import GraphModule
+from mobilenas.nn.inference import outputs
+from mobilenas.nn.initialization import initialize
+from mobilenas.nn.weights import load_weights, save_weights, set_weights, state_arrays
 
 __all__ = ["GraphModule", "initialize", "load_weights", "outputs", "save_weights", "set_weights", "state_arrays"]

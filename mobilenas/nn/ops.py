@@ -1,111 +1,104 @@
-"""Ops without a window in torch, and the module of each op kind."""
+"""What computes each op kind in torch."""
 
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the customary name
-from torch import Tensor, nn
+import torch.nn.functional as F  # the customary name
+from torch import Tensor
 
-from mobilenas.graph import OpKind, OpNode
-from mobilenas.nn.windowed import Conv2d, Pool2d, fused
-
-
-class FullyConnected(nn.Linear):
-    """Dropout while training, then a linear layer on the flattened input; (N, O, 1, 1)."""
-
-    def __init__(self, node: OpNode) -> None:
-        out_channels, in_channels = node.spec.weight_shape
-        super().__init__(in_channels, out_channels, bias=node.bias)
-        self.dropout, self.activation = node.dropout, node.spec.activation
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, O, 1, 1)."""
-        x = F.dropout(input.flatten(1), self.dropout, self.training)
-        return fused(super().forward(x), self.activation)[:, :, None, None]
+from mobilenas.graph import Activation, OpKind, OpNode
+from mobilenas.nn.fused import fused
+from mobilenas.nn.windowed import AvgPool, Convolution, MaxPool
 
 
-class Binary(nn.Module):
-    """Sum or product, broadcast, with a fused activation."""
+class FullyConnected:
+    """A linear layer on the flattened input."""
 
     def __init__(self, node: OpNode) -> None:
-        super().__init__()
-        self.compute = torch.add if node.spec.kind is OpKind.ADD else torch.mul
-        self.activation = node.spec.activation
+        """Has no settings."""
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """(N, C, H, W) and (O, C * H * W) to (N, O, 1, 1)."""
+        return F.linear(x.flatten(1), weight, bias)[:, :, None, None]
+
+
+class Sum:
+    """Sum of two tensors, broadcast."""
+
+    def __init__(self, node: OpNode) -> None:
+        self.activation: Activation = node.spec.activation
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Two broadcastable (N, C, H, W) to one."""
-        return fused(self.compute(a, b), self.activation)
+        return fused(a + b, self.activation)
 
 
-class Concat(nn.Module):
-    """Channels one after the other."""
+class Product:
+    """Product of two tensors, broadcast."""
 
     def __init__(self, node: OpNode) -> None:
-        super().__init__()
+        self.activation: Activation = node.spec.activation
 
-    def forward(self, *parts: Tensor) -> Tensor:
-        """Several (N, C_i, H, W) to (N, sum of C_i, H, W)."""
-        return torch.cat(parts, 1)
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Two broadcastable (N, C, H, W) to one."""
+        return fused(a * b, self.activation)
 
 
-class Pad(nn.Module):
+class Pad:
     """Zeros around the input."""
 
     def __init__(self, node: OpNode) -> None:
-        super().__init__()
         (top, bottom), (left, right) = node.spec.explicit_padding
         self.amounts = (left, right, top, bottom)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H', W')."""
         return F.pad(x, self.amounts)
 
 
-class Slice(nn.Module):
+class Slice:
     """The first channels."""
 
     def __init__(self, node: OpNode) -> None:
-        super().__init__()
         self.out_channels = node.spec.out_channels
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, out_channels, H, W)."""
         return x[:, : self.out_channels]
 
 
-class Pointwise(nn.Module):
-    """A function of one tensor."""
-
-    def __init__(self, node: OpNode) -> None:
-        super().__init__()
-        self.compute = FUNCTIONS[node.spec.kind]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape; the mean to (N, C, 1, 1)."""
-        return self.compute(x)
+def concat(*parts: Tensor) -> Tensor:
+    """Several (N, C_i, H, W) to (N, sum of C_i, H, W)."""
+    return torch.cat(parts, 1)
 
 
-FUNCTIONS: dict[OpKind, Callable[[Tensor], Tensor]] = {
-    OpKind.MEAN: lambda x: x.mean((2, 3), keepdim=True),
-    OpKind.RELU: F.relu,
-    OpKind.RELU6: F.relu6,
-    OpKind.HARD_SWISH: F.hardswish,
-    OpKind.HARD_SIGMOID: F.hardsigmoid,
-    OpKind.SIGMOID: torch.sigmoid,
-    OpKind.SILU: F.silu,
-}
+def mean(x: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, C, 1, 1)."""
+    return x.mean((2, 3), keepdim=True)
 
-OP_MODULES: dict[OpKind, Callable[[OpNode], nn.Module]] = {
-    OpKind.CONV2D: Conv2d,
-    OpKind.DEPTHWISE_CONV2D: Conv2d,
+
+def _always(function: Callable[..., Tensor]) -> Callable[[OpNode], Callable[..., Tensor]]:
+    """For kinds that need nothing of the node but its kind."""
+    return lambda node: function
+
+
+OPS: dict[OpKind, Callable[[OpNode], Callable[..., Tensor]]] = {
+    OpKind.CONV2D: Convolution,
+    OpKind.DEPTHWISE_CONV2D: Convolution,
     OpKind.FULLY_CONNECTED: FullyConnected,
-    OpKind.MAX_POOL2D: Pool2d,
-    OpKind.AVG_POOL2D: Pool2d,
-    OpKind.ADD: Binary,
-    OpKind.MUL: Binary,
-    OpKind.CONCAT: Concat,
+    OpKind.MAX_POOL2D: MaxPool,
+    OpKind.AVG_POOL2D: AvgPool,
+    OpKind.MEAN: _always(mean),
     OpKind.PAD: Pad,
+    OpKind.ADD: Sum,
+    OpKind.MUL: Product,
+    OpKind.CONCAT: _always(concat),
     OpKind.SLICE: Slice,
-    **dict.fromkeys(FUNCTIONS, Pointwise),
+    OpKind.RELU: _always(F.relu),
+    OpKind.RELU6: _always(F.relu6),
+    OpKind.HARD_SWISH: _always(F.hardswish),
+    OpKind.HARD_SIGMOID: _always(F.hardsigmoid),
+    OpKind.SIGMOID: _always(torch.sigmoid),
+    OpKind.SILU: _always(F.silu),
 }
-"""What computes each op kind; a module that has weights is used for every node of the same `weight_name`."""
+"""From a node to what computes it: of its inputs, or, for kinds with weights, of input, weight and bias."""

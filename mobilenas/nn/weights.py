@@ -3,27 +3,25 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.numpy import save
 from torch import nn
 
 from mobilenas.errors import InputError
-from mobilenas.export.weights import Weights, read_weights
-from mobilenas.graph import OpGraph
+from mobilenas.export.weights import Array, Weights, read_weights
 from mobilenas.nn.graph_module import GraphModule
 from mobilenas.storage import write_atomically
 
-Images = npt.NDArray[np.float32]
-BATCH = 64
+COUNTER = "num_batches_tracked"
+"""A batch norm's count of batches: the only entry of a state dict that is no weight."""
 
 
-def state_arrays(module: nn.Module) -> dict[str, npt.NDArray[np.float32]]:
+def state_arrays(module: nn.Module) -> dict[str, Array]:
     """The state dict as float32 arrays, without `num_batches_tracked`."""
     return {
         name: tensor.detach().cpu().float().contiguous().numpy()
         for name, tensor in module.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        if not name.endswith(COUNTER)
     }
 
 
@@ -31,47 +29,36 @@ def set_weights(module: nn.Module, weights: Weights) -> None:
     """Copies arrays into a module.
 
     Raises:
-        InputError: If names or shapes differ; the text names the first that does.
+        InputError: If names or shapes differ; the text names the first tensor that does. The module is then untouched.
     """
-    state = module.state_dict()
-    for name, tensor in state.items():
-        if name in weights and weights[name].shape == tuple(tensor.shape):
-            state[name] = torch.from_numpy(np.ascontiguousarray(weights[name]))
-        elif not name.endswith("num_batches_tracked"):
-            raise InputError(f"the weights do not fit the network: {name} is missing or has another shape")
-    module.load_state_dict(state)
+    state = {name: tensor for name, tensor in module.state_dict().items() if not name.endswith(COUNTER)}
+    for name in (*state, *weights):
+        if name not in weights:
+            raise InputError(f"the weights do not fit the network: {name} is missing")
+        if name not in state:
+            raise InputError(f"the weights do not fit the network: {name} is not in it")
+        if weights[name].shape != tuple(state[name].shape):
+            shapes = f"{weights[name].shape}, the network {tuple(state[name].shape)}"
+            raise InputError(f"the weights do not fit the network: {name} has shape {shapes}")
+    with torch.no_grad():
+        for name, tensor in state.items():
+            tensor.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """Writes a safetensors file, atomically."""
+    """Writes a safetensors file, atomically.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
     write_atomically(path, save(state_arrays(module)))
 
 
 def load_weights(module: GraphModule, path: Path) -> None:
-    """Reads a safetensors file into a module.
+    """Reads a safetensors file into a module, which stays untouched if the file does not fit.
 
     Raises:
-        InputError: As `read_weights`.
+        InputError: If the file cannot be read, is no safetensors file, or does not fit; the text names the first
+            tensors that are missing, too many, of another shape or not finite.
     """
     set_weights(module, read_weights(path, module.graph))
-
-
-def outputs(graph: OpGraph, weights: Weights, images: Images) -> Images:
-    """Outputs of a network with one input and one output, in evaluation mode.
-
-    Args:
-        graph: The network.
-        weights: Its state dict.
-        images: Normalised inputs as an exported file takes them, shape (N, height, width, channels).
-
-    Returns:
-        Shape (N, channels), or (N, channels, height, width) where the output is an image.
-    """
-    module = GraphModule(graph).eval()
-    set_weights(module, weights)
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).permute(0, 3, 1, 2)
-            found.append(module(batch).numpy())
-    return np.concatenate(found)

@@ -1,85 +1,85 @@
 """Ops with a window in torch: convolutions and pools, with TF SAME or explicit padding."""
 
+from dataclasses import dataclass
+from typing import Self
+
 import torch
-import torch.nn.functional as F  # noqa: N812  # the customary name
-from torch import Tensor, nn
+import torch.nn.functional as F  # the customary name
+from torch import Tensor
 
-from mobilenas.graph import OpKind, OpNode, OpSpec
+from mobilenas.graph import Activation, OpKind, OpNode, OpSpec
+from mobilenas.graph.kind import Pair
+from mobilenas.nn.fused import fused
 
 
-def split_padding(spec: OpSpec) -> tuple[tuple[int, int], tuple[int, int, int, int] | None]:
-    """Padding as torch takes it: symmetric for the op itself, or none and amounts for `F.pad`.
+@dataclass(frozen=True, slots=True)
+class Border:
+    """Padding as torch takes it: what is equal on opposite sides is left to the op itself, which copies nothing.
 
-    Returns:
-        (vertical, horizontal) padding of the op, and (left, right, top, bottom) for a pad before it, None if there is none.
+    Attributes:
+        symmetric: (vertical, horizontal) for the op itself; (0, 0) where `explicit` stands.
+        explicit: (left, right, top, bottom) for a pad before the op, or None.
     """
-    (top, bottom), (left, right) = spec.explicit_padding
-    if top == bottom and left == right:
-        return (top, left), None
-    return (0, 0), (left, right, top, bottom)
+
+    symmetric: Pair
+    explicit: tuple[int, int, int, int] | None
+
+    @classmethod
+    def of(cls, spec: OpSpec) -> Self:
+        """The border of a spec; torch's pools take at most half a window themselves."""
+        (top, bottom), (left, right) = spec.explicit_padding
+        pools = spec.kind in (OpKind.MAX_POOL2D, OpKind.AVG_POOL2D)
+        wide = pools and (2 * top > spec.kernel_size[0] or 2 * left > spec.kernel_size[1])
+        if top == bottom and left == right and not wide:
+            return cls((top, left), None)
+        return cls((0, 0), (left, right, top, bottom))
+
+    def around(self, x: Tensor, value: float = 0.0) -> Tensor:
+        """`x` with the explicit part around it."""
+        return x if self.explicit is None else F.pad(x, self.explicit, value=value)
 
 
-class Conv2d(nn.Conv2d):
-    """Convolution, batch norm as the child `batch_norm`, fused activation; regular, grouped and depthwise.
-
-    `weight`, (O, I / groups, kH, kW), and `bias`, (O,), stand directly in it, so that names in a state dict are short.
-    """
+class Convolution:
+    """Regular, grouped or depthwise convolution."""
 
     def __init__(self, node: OpNode) -> None:
         spec = node.spec
-        symmetric, self.explicit = split_padding(spec)
-        channels = spec.in_shapes[0][2]
-        super().__init__(
-            channels,
-            spec.out_channels,
-            spec.kernel_size,
-            stride=spec.stride,
-            padding=symmetric,
-            dilation=spec.dilation,
-            groups=channels if spec.kind is OpKind.DEPTHWISE_CONV2D else spec.groups,
-            bias=node.bias,
-        )
-        self.batch_norm = nn.BatchNorm2d(spec.out_channels, eps=node.batch_norm.epsilon) if node.batch_norm else None
-        self.activation = spec.activation
+        self.stride, self.dilation, self.border = spec.stride, spec.dilation, Border.of(spec)
+        self.groups = spec.in_shapes[0][2] if spec.kind is OpKind.DEPTHWISE_CONV2D else spec.groups
 
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, O, H', W')."""
-        x = super().forward(F.pad(input, self.explicit) if self.explicit else input)
-        if self.batch_norm is not None:
-            x = self.batch_norm(x)
-        return fused(x, self.activation)
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """(N, C, H, W) and (O, C / groups, kH, kW) to (N, O, H', W')."""
+        x = self.border.around(x)
+        return F.conv2d(x, weight, bias, self.stride, self.border.symmetric, self.dilation, self.groups)
 
 
-class Pool2d(nn.Module):
-    """Maximum or mean of each window; padding takes no part in either."""
+class MaxPool:
+    """The largest value of each window; padding takes no part."""
 
     def __init__(self, node: OpNode) -> None:
-        super().__init__()
-        spec = node.spec
-        (vertical, horizontal), self.explicit = split_padding(spec)
-        # torch takes at most half a window of padding itself
-        if self.explicit is None and (vertical * 2 > spec.kernel_size[0] or horizontal * 2 > spec.kernel_size[1]):
-            self.explicit = (horizontal, horizontal, vertical, vertical)
-            vertical = horizontal = 0
-        self.symmetric = (vertical, horizontal)
-        self.kernel_size, self.stride, self.activation = spec.kernel_size, spec.stride, spec.activation
-        self.is_max = spec.kind is OpKind.MAX_POOL2D
+        self.kernel_size, self.stride, self.border = node.spec.kernel_size, node.spec.stride, Border.of(node.spec)
+        self.activation: Activation = node.spec.activation
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H', W')."""
-        if self.is_max:
-            x = F.pad(x, self.explicit, value=-torch.inf) if self.explicit else x
-            return fused(F.max_pool2d(x, self.kernel_size, self.stride, self.symmetric), self.activation)
-        if self.explicit is None:
-            mean = F.avg_pool2d(x, self.kernel_size, self.stride, self.symmetric, count_include_pad=False)
-            return fused(mean, self.activation)
-        real = F.pad(torch.ones_like(x[:1, :1]), self.explicit)
-        total = F.avg_pool2d(F.pad(x, self.explicit), self.kernel_size, self.stride)
-        return fused(total / F.avg_pool2d(real, self.kernel_size, self.stride), self.activation)
+        x = self.border.around(x, -torch.inf)
+        return fused(F.max_pool2d(x, self.kernel_size, self.stride, self.border.symmetric), self.activation)
 
 
-def fused(x: Tensor, activation: str) -> Tensor:
-    """Applies a fused activation."""
-    if activation == "relu":
-        return F.relu(x)
-    return F.relu6(x) if activation == "relu6" else x
+class AvgPool:
+    """The mean of each window's real pixels; padding takes no part."""
+
+    def __init__(self, node: OpNode) -> None:
+        self.kernel_size, self.stride, self.border = node.spec.kernel_size, node.spec.stride, Border.of(node.spec)
+        self.activation: Activation = node.spec.activation
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H', W')."""
+        if self.border.explicit is None:
+            y = F.avg_pool2d(x, self.kernel_size, self.stride, self.border.symmetric, count_include_pad=False)
+        else:
+            y = self._sums(x) / self._sums(torch.ones_like(x[:1, :1]))
+        return fused(y, self.activation)
+
+    def _sums(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(self.border.around(x), self.kernel_size, self.stride, divisor_override=1)
