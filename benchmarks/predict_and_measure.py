@@ -1,7 +1,7 @@
 """`mobilenas predict` against `mobilenas measure` on architecture files that took no part in calibration.
 
-Both run as a stranger would run them: processes of their own, one file after the other, JSON out. The device's table is made
-first (`mobilenas profile`), so that what is timed of `predict` is the measuring of missing ops.
+Both run as a stranger would run them: processes of their own, one file after the other, JSON out. The device's table
+is made first (`mobilenas profile`), so that what is timed of `predict` is the measuring of missing ops.
 
     python benchmarks/predict_and_measure.py [--networks 60] [--seed 1000] [--odd-channels]
 """
@@ -47,7 +47,9 @@ def main() -> None:
         predicting_s = time.monotonic() - start
         measured: list[Any] = []
         for first in range(0, len(files), 20):
-            measured += run("measure", *files[first : first + 20], "--device", "host", "--seconds", str(settings.seconds))
+            measured += run(
+                "measure", *files[first : first + 20], "--device", "host", "--seconds", str(settings.seconds)
+            )
     p = np.array([document["latency_ms"] for document in predicted])
     m = np.array([document["latency_ms"] for document in measured])
     inside = np.array([d["low_ms"] <= x <= d["high_ms"] for d, x in zip(predicted, m, strict=True)])

@@ -14,7 +14,9 @@ from mobilenas.registry import unknown
 from mobilenas.runners import Device
 
 Model = Annotated[str, typer.Argument(help="A published network (mobilenas models) or an architecture file (.json).")]
-Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help="Published networks or architecture files (.json).")]
+Models = Annotated[
+    list[str], typer.Argument(metavar="MODEL...", help="Published networks or architecture files (.json).")
+]
 DeviceName = Annotated[str, typer.Option("--device", help="A device (mobilenas devices) or the path of its .toml.")]
 Dtype = Annotated[str, typer.Option("--dtype", help=f"Element type: {', '.join(DTYPES)}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -22,7 +24,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Log to stderr.")]
 WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A .safetensors file; random weights without it.")]
 Data = Annotated[
     str,
-    typer.Option("--data", help="A folder of images by class, digits, a torchvision data set by name, or an .npz file."),
+    typer.Option(
+        "--data", help="A folder of images by class, digits, a torchvision data set by name, or an .npz file."
+    ),
 ]
 Resolution = Annotated[int | None, typer.Option("--resolution", help="Input size in pixels.")]
 Number = TypeVar("Number", int, float)

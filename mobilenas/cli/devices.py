@@ -25,8 +25,8 @@ def run(json: Json = False) -> None:
     lines = []
     for row in rows:
         for table in row["tables"] or [dict.fromkeys(columns[3:])]:
-            error = None if table["error"] is None else f"{100 * table['error']:.1f} %"
-            values = (table["dtype"], table["ops"], table["networks"], error, table["date"], table["method"])
+            held_out = None if table["error"] is None else f"{100 * table['error']:.1f} %"
+            values = (table["dtype"], table["ops"], table["networks"], held_out, table["date"], table["method"])
             lines.append((row["name"], row["runner"], row["answers"], *values))
     print_table(columns, lines)
 

@@ -18,8 +18,16 @@ def run(model: Model, json: Json = False) -> None:
     print(f"{document['params']:,} params, {document['macs']:,} MACs, {document['peak_memory_bytes']:,} B peak memory")
     columns = ("op", "inputs", "out", "kernel", "stride", "count", "macs", "params")
     rows = [
-        (op["kind"], _shapes(op["in_shapes"]), op["out_channels"], _pair(op["kernel_size"]), _pair(op["stride"]))
-        + (op["count"], op["macs"], op["params"])
+        (
+            op["kind"],
+            _shapes(op["in_shapes"]),
+            op["out_channels"],
+            _pair(op["kernel_size"]),
+            _pair(op["stride"]),
+            op["count"],
+            op["macs"],
+            op["params"],
+        )
         for op in document["ops"]
     ]
     print_table(columns, rows)

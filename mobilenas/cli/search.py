@@ -85,10 +85,16 @@ def _print(result: "SearchResult", folder: Path) -> None:  # type: ignore[name-d
     rows = [
         ("target", f"{result.target_ms:g} ms on {result.device}"),
         ("predicted", f"{result.predicted_ms:.3g} ms (90 % interval {result.low_ms:.3g} to {result.high_ms:.3g})"),
-        ("measured", f"{measured.latency_ms:.3g} ms (10 % to 90 % of runs: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})"),
+        (
+            "measured",
+            f"{measured.latency_ms:.3g} ms (10 % to 90 % of runs: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})",
+        ),
         ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
         ("accuracy", f"{100 * result.test_accuracy:.2f} % of held-out images"),
-        ("exported file", f"{100 * result.exported_accuracy:.2f} %; agrees with torch on {100 * result.agreement:.2f} %"),
+        (
+            "exported file",
+            f"{100 * result.exported_accuracy:.2f} %; agrees with torch on {100 * result.agreement:.2f} %",
+        ),
         ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
         ("verified", "parity, one delegate, operators" if result.verification["passed"] else "FAILED"),
         ("run", f"{folder} (best.tflite, best.json, result.json)"),

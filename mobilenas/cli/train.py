@@ -49,7 +49,7 @@ def run(
             on_epoch=lambda number, epoch: progress(number + 1, recipe.epochs),
         )
         if result.status != "ok":
-            raise InputError(f"training of {arch.name} diverged: the loss was not finite; try fewer classes or other weights")
+            raise InputError(f"training of {arch.name} diverged: the loss was not finite; check --data and --weights")
         document = {
             "name": arch.name,
             "data": images.name,
@@ -66,4 +66,5 @@ def run(
         print_json(document)
     else:
         print_table(("", ""), list(document.items()))
-        print(f"export it: mobilenas export {out / 'arch.json'} --weights {out / 'weights.safetensors'} --out model.tflite")
+        files = f"{document['arch']} --weights {document['weights']}"
+        print(f"export it: mobilenas export {files} --out model.tflite")

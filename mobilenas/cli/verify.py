@@ -47,5 +47,7 @@ def run(
     if json:
         print_json(report.to_dict())
     else:
-        print_table(("check", "passed", "found", "promised"), [(c.name, c.passed, c.found, c.wanted) for c in report.checks])
+        print_table(
+            ("check", "passed", "found", "promised"), [(c.name, c.passed, c.found, c.wanted) for c in report.checks]
+        )
     report.require(str(file))

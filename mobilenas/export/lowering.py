@@ -1,5 +1,7 @@
-"""lower: an op as the TFLite operators that compute it. Micro-models and whole networks use it, so what is timed is what
-ships."""
+"""lower: an op as the TFLite operators that compute it.
+
+Micro-models and whole networks use it, so what is timed is what ships.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from mobilenas.errors import InputError
 from mobilenas.graph import OpKind, OpSpec, Shape
 from mobilenas.registry import unknown
-from mobilenas.errors import InputError
 
 DTYPES = ("float32",)
 

@@ -67,11 +67,12 @@ def read_weights(path: Path, graph: OpGraph) -> dict[str, Array]:
 
     Args:
         path: The file.
-        graph: The network; its `state_shapes` must all be there. `num_batches_tracked` and nothing else may be left over.
+        graph: The network; its `state_shapes` must all be there. `num_batches_tracked` and nothing else may be left
+            over.
 
     Raises:
-        InputError: If the file cannot be read, is no safetensors file, or does not fit; the text names the first tensors
-            that differ.
+        InputError: If the file cannot be read, is no safetensors file, or does not fit; the text names the first
+            tensors that differ.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file

@@ -48,7 +48,8 @@ class CalibrationNetwork:
         """
         name, op_sum_us, weight_bytes, measured_us = text.split(FIELDS_SEPARATOR)
         network = cls(name, float(op_sum_us), int(weight_bytes), float(measured_us))
-        if not all(math.isfinite(v) and v > 0 for v in (network.op_sum_us, network.measured_us)) or int(weight_bytes) < 0:
+        times = (network.op_sum_us, network.measured_us)
+        if network.weight_bytes < 0 or not all(math.isfinite(time) and time > 0 for time in times):
             raise ValueError(f"calibration network {name!r} has a number that is not positive")
         return network
 
@@ -124,7 +125,8 @@ class Calibration:
         numbers = [float(fields[name]) for name in names]
         if not all(math.isfinite(n) and n >= 0 for n in numbers):
             raise ValueError("the calibration has a number that is negative or not finite")
-        return cls(*numbers[:4], networks=int(fields["networks"]))
+        scale, us_per_mb, knee_mb, error, count = numbers
+        return cls(scale, us_per_mb, knee_mb, error, int(count))
 
 
 Floats = npt.NDArray[np.float64]

@@ -31,8 +31,9 @@ class Estimate:
 class Interpolation:
     """A Gaussian process an op kind, on the logarithms of roofline features.
 
-    The mean is a ridge regression on multiply-adds, bytes, channels and pixels, so that far from all rows it falls back on
-    the roofline; the process adds what neighbours say. Errors are scaled so that left-out rows have the stated spread.
+    The mean is a ridge regression on multiply-adds, bytes, channels and pixels, so that far from all rows it falls
+    back on the roofline; the process adds what neighbours say. Errors are scaled so that left-out rows have the
+    stated spread.
 
     Args:
         latency_us: Latency by measured op.
@@ -87,7 +88,7 @@ class _Process:
 
     def _fit(self, residual: Floats, length: float) -> tuple[float, Floats, Floats, float, float]:
         kernel = self._kernel(self._known, length) + NOISE * np.eye(len(residual))
-        inverse = np.linalg.inv(kernel)
+        inverse: Floats = np.linalg.inv(kernel).astype(np.float64)
         alpha = inverse @ residual
         diagonal = np.diag(inverse)
         left_out = alpha / diagonal
@@ -106,7 +107,8 @@ class _Process:
 
     def _kernel(self, points: Floats, length: float) -> Floats:
         squares = (points**2).sum(1)[:, None] + (self._known**2).sum(1) - 2 * points @ self._known.T
-        return np.exp(-0.5 * np.maximum(squares, 0) / length**2)
+        kernel: Floats = np.exp(-0.5 * np.maximum(squares, 0) / length**2)
+        return kernel
 
     def _line(self, points: Floats) -> Floats:
         return np.column_stack([np.ones(len(points)), points]) @ self._mean
@@ -116,7 +118,8 @@ def _ridge(points: Floats, target: Floats) -> Floats:
     design = np.column_stack([np.ones(len(points)), points])
     penalty = 0.1 * np.eye(design.shape[1])
     penalty[0, 0] = 0
-    return np.linalg.solve(design.T @ design + penalty, design.T @ target)
+    solution: Floats = np.linalg.solve(design.T @ design + penalty, design.T @ target).astype(np.float64)
+    return solution
 
 
 def _features(op: OpSpec) -> list[float]:

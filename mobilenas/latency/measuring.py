@@ -36,8 +36,8 @@ def up_to_date_table(
         device: The device.
         dtype: Element type.
         ops: Ops that the table shall have.
-        space: Calibrate on networks of this space; without one, a table that has no calibration gets that of the MnasNet
-            space.
+        space: Calibrate on networks of this space; without one, a table that has no calibration gets that of the
+            MnasNet space.
         fresh: Throw away the old table and the journal of an interrupted run.
         progress: Told after every chunk of measurements.
         note: Told, in a sentence, what a user should know.

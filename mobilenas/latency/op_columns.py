@@ -18,7 +18,7 @@ OP_COLUMNS = (
 
 
 def write_op(op: OpSpec) -> tuple[str, ...]:
-    """The columns of an op: shapes as `56x56x24`, several joined by `+`, explicit padding as `top:bottom:left:right`."""
+    """The columns of an op: shapes as `56x56x24`, joined by `+`; explicit padding as `top:bottom:left:right`."""
     padding = op.padding if isinstance(op.padding, str) else ":".join(str(n) for pair in op.padding for n in pair)
     return (
         str(op.kind),

@@ -35,8 +35,8 @@ RETRIES = 3
 class Profiler:
     """Measures on one open runner, in passes: every op has its first visit before any has its second.
 
-    A sentinel op is timed before and after each chunk; where it is slow, the machine was disturbed, and the chunk's visits
-    are thrown away and made again, at most three times.
+    A sentinel op is timed before and after each chunk; where it is slow, the machine was disturbed, and the chunk's
+    visits are thrown away and made again, at most three times.
 
     Args:
         device: The device.
@@ -64,7 +64,10 @@ class Profiler:
             threads=device.threads,
             date=datetime.date.today().isoformat(),
             mobilenas=_version(),
-            **{key: environment[key] for key in ("cpu", "runtime", "pinning", "governor")},
+            cpu=environment["cpu"],
+            runtime=environment["runtime"],
+            pinning=environment["pinning"],
+            governor=environment["governor"],
         )
         self.failures: dict[str, str] = {}
         self.remeasured_chunks = 0
@@ -104,9 +107,7 @@ class Profiler:
         self._visit_all(missing, op_visits, write_op, self._journal.add_op, OP_PROTOCOL, (0, total))
         done = len(missing) * OP_PROTOCOL.visits
         visits = {name: [(us, 0) for us in times] for name, times in self._journal.networks.items()}
-        self._visit_all(
-            list(graphs), visits, write_network, self._add_network(visits), NETWORK_PROTOCOL, (done, total)
-        )
+        self._visit_all(list(graphs), visits, write_network, self._add_network(visits), NETWORK_PROTOCOL, (done, total))
         rows = {op: self._measurement(op_visits[op]) for op in missing if op in op_visits}
         self.table = self.table.updated(self.table.info, rows)
         self.table = self.table.updated(self.table.info, {}, self._calibration_networks(graphs, visits))

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mobilenas.errors import InputError, shorten
@@ -133,8 +133,8 @@ class LatencyTable(Mapping[OpSpec, Measurement]):
         """Reads a table.
 
         Raises:
-            InputError: If anything in it is not what `save` writes: a duplicate, negative, missing or NaN value, an unknown
-                column or unit; the text names file and line.
+            InputError: If anything in it is not what `save` writes: a duplicate, negative, missing or NaN value, an
+                unknown column or unit; the text names file and line.
         """
         lines = read_text(path, "latency table").splitlines()
         count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
@@ -185,7 +185,10 @@ def load_table(device: Device, dtype: str) -> LatencyTable | None:
     return table
 
 
-def _read_preamble(lines: list[str], path: Path) -> tuple[TableInfo, tuple[CalibrationNetwork, ...], Calibration | None]:
+Preamble = tuple[TableInfo, tuple[CalibrationNetwork, ...], Calibration | None]
+
+
+def _read_preamble(lines: list[str], path: Path) -> Preamble:
     info = TableInfo(device="")
     networks: list[CalibrationNetwork] = []
     calibration = None
@@ -197,8 +200,7 @@ def _read_preamble(lines: list[str], path: Path) -> tuple[TableInfo, tuple[Calib
             elif key == CALIBRATION_KEY:
                 calibration = Calibration.from_text(value)
             elif key in vars(info):
-                kind = type(getattr(info, key))
-                info = replace(info, **{key: _finite(value, key) if kind is float else kind(value)})
+                info = _with(info, key, value)
             else:
                 raise ValueError(f"unknown key {shorten(key)}")
         except ValueError as error:
@@ -207,6 +209,14 @@ def _read_preamble(lines: list[str], path: Path) -> tuple[TableInfo, tuple[Calib
         if getattr(info, key) not in accepted:
             raise InputError(f"{path}: {key} {getattr(info, key)!r} is not accepted; give {' or '.join(accepted)}")
     return info, tuple(networks), calibration
+
+
+def _with(info: TableInfo, key: str, value: str) -> TableInfo:
+    """The preamble with one key read from its text."""
+    fields = vars(info).copy()
+    kind = type(fields[key])
+    fields[key] = _finite(value, key) if kind is float else kind(value)
+    return TableInfo(**fields)
 
 
 def _read_row(values: list[str]) -> Measurement:

@@ -19,8 +19,8 @@ from mobilenas.storage import exclusive, read_json, write_json
 class RunFolder:
     """One run's folder, locked while it is open.
 
-    `journal.jsonl` holds what the outside world answered (measurements, final accuracies) under a key: a resumed run reads
-    it there instead of asking again, so that it takes the same way.
+    `journal.jsonl` holds what the outside world answered (measurements, final accuracies) under a key: a resumed run
+    reads it there instead of asking again, so that it takes the same way.
 
     Args:
         path: The folder.

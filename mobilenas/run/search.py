@@ -138,8 +138,8 @@ class _Search:
         model = write_tflite(graph, random_weights(graph), dtype=self._settings.dtype)
         measured = measure_interleaved(self._folder, f"candidate {trial.index}", self._device, arch, model)
         self._note(
-            f"candidate trial {trial.index + 1}: predicted {trial.latency_ms:.3g} ms, measured {measured.latency_ms:.3g} ms, "
-            f"target {self._settings.target_ms:g} ms"
+            f"candidate trial {trial.index + 1}: predicted {trial.latency_ms:.3g} ms, "
+            f"measured {measured.latency_ms:.3g} ms, target {self._settings.target_ms:g} ms"
         )
         return measured
 
@@ -202,7 +202,7 @@ class _Search:
         """Writes down how near the run came; `best.tflite` is never left from a miss."""
         target = f"target {self._settings.target_ms:g} ms on {self._device.name} was not met"
         if not tried:
-            return TargetError(f"{target}: no trial was predicted to meet it; give a larger --target-ms or more --trials")
+            return TargetError(f"{target}: no trial was predicted to; give a larger --target-ms or more --trials")
         genotype = min(tried, key=lambda g: tried[g].latency_ms)
         trial = next(t for t in self._loop.trials if t.genotype == genotype)
         arch = self._space.decode(genotype)

@@ -23,7 +23,8 @@ Note = Callable[[str], None]
 class TrialLoop:
     """The one search loop.
 
-    A resumed run takes the same way again: the searcher is asked anew, and what the history holds is not evaluated twice.
+    A resumed run takes the same way again: the searcher is asked anew, and what the history holds is not evaluated
+    twice.
 
     Args:
         settings: The run's settings.
@@ -34,7 +35,8 @@ class TrialLoop:
         note: Told of every new trial.
 
     Attributes:
-        correction: Measured over predicted latency, as far as the run has learnt it; candidates must meet the target with it.
+        correction: Measured over predicted latency, as far as the run has learnt it; candidates must meet the target
+            with it.
         trials: The trials so far, in order.
     """
 
@@ -87,7 +89,7 @@ class TrialLoop:
             self._note(f"the searcher proposed nothing new {STALE_PROPOSALS} times in a row and stops")
 
     def best(self, excluded: Collection[Genotype] = ()) -> Trial | None:
-        """The most accurate trial that is predicted to meet the target, the faster one of equals; None if there is none."""
+        """The most accurate trial that is predicted to meet the target, the faster of equals; None if none is."""
         candidates = [t for t in self.trials if t.status == "ok" and t.genotype not in excluded]
         if not candidates:
             return None

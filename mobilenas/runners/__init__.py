@@ -4,8 +4,8 @@ from mobilenas.errors import FieldError
 from mobilenas.registry import Registry
 from mobilenas.runners._device import Device, known_devices
 from mobilenas.runners._litert_process import LiteRTProcess, ModelError
-from mobilenas.runners.runner import Runner
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
+from mobilenas.runners.runner import Runner
 
 RUNNERS: Registry[Runner] = Registry("mobilenas.runners", Runner, "runner")
 

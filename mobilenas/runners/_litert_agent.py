@@ -1,7 +1,7 @@
 """Runs and times TFLite models in a process of its own; it needs numpy and a TFLite runtime, nothing of mobilenas.
 
-It reads requests on standard input and answers on standard output: one JSON line each, followed by `bytes` raw bytes where
-the line says so. It ends when its input ends. Python 3.8 and later, so that old boards can run it.
+It reads requests on standard input and answers on standard output: one JSON line each, followed by `bytes` raw bytes
+where the line says so. It ends when its input ends. Python 3.8 and later, so that old boards can run it.
 
     {"command": "hello", "threads": 1, "pin": true}       -> {"runtime", "runtime_version", "cores", ...}
     {"command": "load", "id": 7, "bytes": N} + model      -> {}
@@ -183,7 +183,7 @@ def main():
         payload = requests.read(request.get("bytes", 0))
         try:
             answer, data = getattr(agent, request["command"])(request, payload)
-        except Exception as error:  # noqa: BLE001  # every failure of one model is an answer, not the end
+        except Exception as error:  # every failure of one model is an answer, not the end
             answer, data = {"error": "%s: %s" % (type(error).__name__, str(error)[:500])}, b""
         answer["bytes"] = len(data)
         answers.write(json.dumps(answer).encode() + b"\n" + data)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,7 +63,9 @@ class LiteRTProcess:
             return self._exchange(request, b"", START_SECONDS)[0]
         except ModelError as error:
             last = b"".join(stderr).decode(errors="replace").strip().splitlines()[-1:]
-            raise DeviceError(f"LiteRT does not start: {last[0] if last else error}; reinstall ai-edge-litert") from error
+            raise DeviceError(
+                f"LiteRT does not start: {last[0] if last else error}; reinstall ai-edge-litert"
+            ) from error
 
     def request(
         self, command: str, model_id: int, model: bytes, *, timeout_seconds: float, data: bytes = b"", **fields: float
@@ -150,10 +153,8 @@ def _drain(process: "subprocess.Popen[bytes]", lines: list[bytes]) -> None:
 
 
 def _close_quietly(pipe: Any) -> None:
-    try:
+    with suppress(OSError):  # unsent bytes of a dead process
         pipe.close()
-    except OSError:
-        pass  # unsent bytes of a dead process
 
 
 def _exit_words(code: int) -> str:

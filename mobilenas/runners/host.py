@@ -14,8 +14,8 @@ from typing import Self
 
 from mobilenas.runners._device import Device
 from mobilenas.runners._litert_process import LiteRTProcess, ModelError
-from mobilenas.runners.runner import Runner
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
+from mobilenas.runners.runner import Runner
 from mobilenas.settings import Settings, check
 from mobilenas.storage import exclusive
 
@@ -39,7 +39,8 @@ class HostOptions(Settings):
 class HostRunner(Runner):
     """Times models with LiteRT in a child process.
 
-    The lock is one a machine and user, whatever the device is called: two measurements at once would disturb each other.
+    The lock is one a machine and user, whatever the device is called: two measurements at once would disturb each
+    other.
     """
 
     def __init__(self, device: Device) -> None:

@@ -39,7 +39,7 @@ class Runner(ABC):
 
     @abstractmethod
     def environment(self) -> Mapping[str, str]:
-        """What a table must say of where it was measured: `cpu`, `runtime` with version, `threads`, `pinning`, `governor`."""
+        """Where it is measured: `cpu`, `runtime` with version, `threads`, `pinning`, `governor`."""
 
     @abstractmethod
     def answers(self) -> bool:

@@ -1,7 +1,7 @@
 """The gate: is an exported file what was promised?"""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,8 @@ def verify_file(
         runtime: A LiteRT process to use; by default one is started.
 
     Returns:
-        Checks of the inputs and outputs, the operators, the one delegate, parity with torch, and, where images are given, of
-        the top-1 class of every image.
+        Checks of the inputs and outputs, the operators, the one delegate, parity with torch, and, where images are
+        given, of the top-1 class of every image.
 
     Raises:
         VerificationError: If LiteRT does not load or run the file.
@@ -103,12 +103,15 @@ def latency_check(timing: Timing, target_ms: float) -> Check:
 
 
 def check_is_tflite(model: bytes) -> None:
-    """Raises `InputError` for what cannot be a TFLite file: too short, without the identifier, or with a root outside it."""
+    """Raises `InputError` for what cannot be a TFLite file: too short, without identifier, or its root outside."""
     if len(model) < 16 or model[4:8] != b"TFL3" or struct.unpack("<I", model[:4])[0] >= len(model) - 4:
         raise InputError("not a TFLite file: the identifier TFL3 is missing; give a .tflite file")
 
 
-def _interface_checks(inputs: Sequence[dict[str, object]], found: Sequence[dict[str, object]], graph: OpGraph) -> list[Check]:
+Tensors = Sequence[Mapping[str, object]]
+
+
+def _interface_checks(inputs: Tensors, found: Tensors, graph: OpGraph) -> list[Check]:
     wanted_in = [{"shape": [1, *shape], "dtype": "float32"} for shape in graph.input_shapes]
     classes = [graph.value_shapes[i][2] for i in graph.outputs]
     wanted_out = [{"shape": [1, count], "dtype": "float32"} for count in classes]
@@ -119,7 +122,7 @@ def _interface_checks(inputs: Sequence[dict[str, object]], found: Sequence[dict[
     return checks
 
 
-def _tensor_words(tensors: Sequence[dict[str, object]]) -> str:
+def _tensor_words(tensors: Tensors) -> str:
     return ", ".join(f"{t['dtype']} {t['shape']}" for t in tensors)
 
 

@@ -1,5 +1,7 @@
 """A device whose latencies are known: a microsecond a thousand bytes of model."""
 
+from typing import ClassVar
+
 from mobilenas.errors import DeviceError
 from mobilenas.runners import Failure, Runner, Timing
 
@@ -18,7 +20,7 @@ class FakeRunner(Runner):
     refuse = b"\xff never"
     lose_after = 10**9
     cpu = "fake cpu"
-    calls: list[int] = []
+    calls: ClassVar[list[int]] = []
 
     @classmethod
     def reset(cls):

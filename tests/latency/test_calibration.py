@@ -28,12 +28,17 @@ def test_known_constants_are_found():
     assert fit.scale == pytest.approx(1.05, rel=0.01)
     truth = Calibration(1.05, 20.0, 8.0)
     for op_sum, megabytes in [(1500.0, 3.0), (3000.0, 12.0), (5000.0, 24.0)]:
-        assert fit.network_us(op_sum, megabytes * 1e6) == pytest.approx(truth.network_us(op_sum, megabytes * 1e6), rel=0.01)
+        assert fit.network_us(op_sum, megabytes * 1e6) == pytest.approx(
+            truth.network_us(op_sum, megabytes * 1e6), rel=0.01
+        )
 
 
 def test_a_disturbed_network_does_not_move_the_fit():
     clean = networks(24, noise=0.005)
-    disturbed = [*clean[:-1], CalibrationNetwork("bad", clean[-1].op_sum_us, clean[-1].weight_bytes, 3 * clean[-1].measured_us)]
+    disturbed = [
+        *clean[:-1],
+        CalibrationNetwork("bad", clean[-1].op_sum_us, clean[-1].weight_bytes, 3 * clean[-1].measured_us),
+    ]
     a, b = Calibration.fit(clean), Calibration.fit(disturbed)
     assert b.network_us(3000.0, 12e6) == pytest.approx(a.network_us(3000.0, 12e6), rel=0.02)
 
@@ -55,7 +60,8 @@ def test_few_networks_fit_a_scale_only_and_claim_little():
 def test_slope_is_never_negative():
     rng = np.random.default_rng(0)
     falling = [
-        CalibrationNetwork(str(i), 2000.0, int(mb * 1e6), 2000.0 - 30 * mb) for i, mb in enumerate(rng.uniform(1, 20, 20))
+        CalibrationNetwork(str(i), 2000.0, int(mb * 1e6), 2000.0 - 30 * mb)
+        for i, mb in enumerate(rng.uniform(1, 20, 20))
     ]
     assert Calibration.fit(falling).us_per_mb >= 0.0
 
