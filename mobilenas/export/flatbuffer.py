@@ -72,7 +72,7 @@ class FlatbufferModel:
         if key in self._constants:
             return self._constants[key]
         buffer = _AlignedBuffer()
-        buffer.data = memoryview(array.reshape(-1).view(np.uint8))
+        buffer.data = array.tobytes()
         self._buffers.append(buffer)
         self._constant_bytes += array.nbytes + ALIGNMENT
         index = self._tensor(array.shape, array.dtype, name, len(self._buffers) - 1)
