@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-DEMO := search --device host --data digits --target-ms 0.3 --out runs/demo --trials 6
+DEMO := search --device host --data digits --target-ms 0.25 --trials 6 --out runs/demo --verbose
 
 .PHONY: demo test test-slow check format clean
 
