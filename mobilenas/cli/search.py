@@ -1,5 +1,6 @@
 """Searches for the most accurate network that meets a latency target."""
 
+import datetime
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ def run(
     target_ms: Annotated[float | None, typer.Option(help="Latency that the result must not exceed, measured.")] = None,
     device: DeviceName = "host",
     data: Data = "digits",
-    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/search"),
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/<date and time> by default.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     space: Annotated[str, typer.Option(help="Search space.")] = "mnasnet",
     searcher: Annotated[str, typer.Option(help="Searcher.")] = "regularized_evolution",
@@ -63,7 +64,7 @@ def run(
             reward="hard" if hard else "soft",
             seed=seed,
         )
-    folder = resume or out
+    folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     say = note if verbose or sys.stderr.isatty() else (lambda text: None)
     with progress_bar(f"profiling {device}") as progress:
         result: SearchResult = search(folder, settings, note=say, progress=progress)
