@@ -99,8 +99,7 @@ def calibration_networks(space: SearchSpace, count: int = CALIBRATION_NETWORKS) 
     archs = [space.decode(space.sample(rng)) for _ in range(CANDIDATES)]
     points = np.log([[arch.graph().macs, arch.graph().weight_bytes()] for arch in archs])
     chosen = _spread_out((points - points.mean(0)) / np.maximum(points.std(0), 1e-9), count)
-    label = f"{space.name}@{archs[0].resolution}c{archs[0].num_classes}"
-    return {f"{label}#{i}": archs[i].graph() for i in chosen}
+    return {f"{_label(space)}{i}": archs[i].graph() for i in chosen}
 
 
 def _usable(device: Device, dtype: str, runner: Runner, note: Note) -> LatencyTable | None:
@@ -117,9 +116,12 @@ def _usable(device: Device, dtype: str, runner: Runner, note: Note) -> LatencyTa
 def _is_calibrated(table: LatencyTable, space: SearchSpace | None) -> bool:
     if space is None:
         return bool(table.networks)
-    arch = space.decode(tuple(0 for _ in space.decisions))
-    label = f"{space.name}@{arch.resolution}c{arch.num_classes}#"
-    return any(network.name.startswith(label) for network in table.networks)
+    return any(network.name.startswith(_label(space)) for network in table.networks)
+
+
+def _label(space: SearchSpace) -> str:
+    """What names of a space's networks begin with: the number of classes does not matter to a calibration."""
+    return f"{space.name}@{space.decode(tuple(0 for _ in space.decisions)).resolution}#"
 
 
 def _networks(space: SearchSpace | None) -> Mapping[str, OpGraph]:

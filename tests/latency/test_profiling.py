@@ -128,7 +128,7 @@ def test_calibration_networks_span_work_and_weights():
     space = MnasNetSpace(resolution=32, num_classes=10)
     networks = calibration_networks(space, count=10)
     assert len(networks) == 10
-    assert all(name.startswith("mnasnet@32c10#") for name in networks)
+    assert all(name.startswith("mnasnet@32#") for name in networks)
     macs = sorted(graph.macs for graph in networks.values())
     assert macs[-1] > 1.8 * macs[0]
     assert list(calibration_networks(space, count=10)) == list(networks)

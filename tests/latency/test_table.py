@@ -15,7 +15,7 @@ EXPLICIT = OpSpec(OpKind.CONV2D, ((56, 56, 24),), 32, kernel_size=(3, 3), stride
 MUL = OpSpec(OpKind.MUL, ((7, 7, 96), (1, 1, 96)), 96)
 INFO = TableInfo(device="host", cpu="x, y: z", runtime="litert 2", date="2026-11-24", overhead_us=0.25)
 NETWORKS = tuple(
-    CalibrationNetwork(f"mnasnet@224c1000#{i}", 1000.0 + 100 * i, 10**6 * i, 1100.0 + 110 * i) for i in range(6)
+    CalibrationNetwork(f"mnasnet@224#{i}", 1000.0 + 100 * i, 10**6 * i, 1100.0 + 110 * i) for i in range(6)
 )
 
 
