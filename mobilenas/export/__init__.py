@@ -2,13 +2,14 @@
 
 from mobilenas.export.lowering import DTYPES, lower
 from mobilenas.export.weights import Weights, random_weights, read_weights
-from mobilenas.export.writer import expected_operators, write_micro_model, write_tflite
+from mobilenas.export.writer import expected_operators, output_shapes, write_micro_model, write_tflite
 
 __all__ = [
     "DTYPES",
     "Weights",
     "expected_operators",
     "lower",
+    "output_shapes",
     "random_weights",
     "read_weights",
     "write_micro_model",

@@ -72,7 +72,7 @@ class FlatbufferModel:
         if key in self._constants:
             return self._constants[key]
         buffer = _AlignedBuffer()
-        buffer.data = array.tobytes()
+        buffer.data = array.data.cast("B") if array.ndim else array.tobytes()  # not copied; a scalar cannot be cast
         self._buffers.append(buffer)
         self._constant_bytes += array.nbytes + ALIGNMENT
         index = self._tensor(array.shape, array.dtype, name, len(self._buffers) - 1)
@@ -119,7 +119,7 @@ class FlatbufferModel:
         parts = len(self._subgraph.tensors) + len(self._subgraph.operators)
         builder = flatbuffers.Builder(self._constant_bytes + 512 * parts + 4096)
         builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return bytes(memoryview(builder.Bytes)[builder.Head() :])  # Output() would copy once more
 
     def _signature(self) -> object:
         signature = schema.SignatureDefT()

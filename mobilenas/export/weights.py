@@ -80,21 +80,35 @@ def read_weights(path: Path, graph: OpGraph) -> dict[str, Array]:
     check_safetensors(path)
     try:
         found = load_file(path)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise InputError(f"cannot read weights {path}: {error}; give a .safetensors file") from error
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # the last two: element types that numpy does not have, such as bfloat16
+        raise InputError(f"cannot read weights {path}: {error}; give a .safetensors file of float32") from error
     wanted = graph.state_shapes()
     extra = [name for name in found if name not in wanted and not name.endswith("num_batches_tracked")]
     problems = [f"{name} is missing" for name in wanted if name not in found]
     problems += [f"{name} is not in the network" for name in extra]
     for name, shape in wanted.items():
-        if name in found and found[name].shape != shape:
-            problems.append(f"{name} has shape {found[name].shape}, the network {shape}")
-        elif name in found and not np.isfinite(found[name]).all():
-            problems.append(f"{name} holds values that are not finite")
+        if name in found:
+            problems += _tensor_problems(name, found[name], shape)
     if problems:
         rest = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise InputError(f"{path} does not fit the network: {'; '.join(problems[:3])}{rest}")
     return {name: found[name].astype(np.float32, copy=False) for name in wanted}
+
+
+def _tensor_problems(name: str, found: npt.NDArray[np.generic], shape: tuple[int, ...]) -> list[str]:
+    """What is wrong with one tensor: nothing or one thing."""
+    if found.shape != shape:
+        return [f"{name} has shape {found.shape}, the network {shape}"]
+    if found.dtype.kind != "f":
+        return [f"{name} holds {found.dtype}, not floats"]
+    largest = float(np.finfo(np.float32).max)
+    values = found.astype(np.float64)
+    if not (np.abs(values) <= largest).all():
+        return [f"{name} holds values that are not finite in float32"]
+    if name.endswith("batch_norm.running_var") and (values < 0).any():
+        return [f"{name} holds values below 0"]
+    return []
 
 
 def check_safetensors(path: Path) -> None:

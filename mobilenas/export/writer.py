@@ -3,7 +3,8 @@
 import numpy as np
 
 from mobilenas.export.flatbuffer import FlatbufferModel
-from mobilenas.export.lowering import Constant, Input, Operand, Parameter, Result, TfliteOp, lower
+from mobilenas.export.lowering import lower
+from mobilenas.export.tflite_op import Constant, Input, Operand, Parameter, Result, TfliteOp
 from mobilenas.export.weights import Array, Weights, folded, random_weights
 from mobilenas.graph import WEIGHTED, OpGraph, OpKind, OpNode, OpSpec, single_op
 
@@ -45,6 +46,15 @@ def write_micro_model(spec: OpSpec, *, dtype: str = "float32", seed: int = 0) ->
 def expected_operators(graph: OpGraph, dtype: str = "float32") -> list[str]:
     """The TFLite operators that `write_tflite` writes for a network, in order."""
     return [op.code for node in graph.nodes for op in lower(node.spec, dtype)]
+
+
+def output_shapes(graph: OpGraph) -> list[tuple[int, ...]]:
+    """Shapes of the outputs in the file that `write_tflite` writes."""
+    flat: list[bool] = [False] * len(graph.input_shapes)
+    for node in graph.nodes:
+        last = lower(node.spec)[-1]
+        flat.append(last.flat or (last.code in FLAT_READERS and flat[node.inputs[0]]))
+    return [(1, graph.value_shapes[i][2]) if flat[i] else (1, *graph.value_shapes[i]) for i in graph.outputs]
 
 
 def _write_node(model: FlatbufferModel, node: OpNode, inputs: list[int], weights: Weights, dtype: str) -> int:

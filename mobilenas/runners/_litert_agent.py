@@ -6,7 +6,7 @@ where the line says so. It ends when its input ends. Python 3.8 and later, so th
     {"command": "hello", "threads": 1, "pin": true}       -> {"runtime", "runtime_version", "cores", ...}
     {"command": "load", "id": 7, "bytes": N} + model      -> {}
     {"command": "visit", "id": 7, "warmup_runs": 3, "runs": 40, "seconds": 0.1} -> {"times_us": [...], "delegates": 1}
-    {"command": "inspect", "id": 7}                       -> {"operators", "inputs", "outputs"}
+    {"command": "inspect", "id": 7}                       -> {"operators", "undelegated", "inputs", "outputs"}
     {"command": "invoke", "id": 7, "bytes": N} + input    -> {"shape", "bytes"} + output (float32, batch after batch)
     {"command": "drop", "id": 7}                          -> {}
 
@@ -72,6 +72,7 @@ class Agent:
         interpreter = self.interpreter(request["id"])
         return {
             "operators": operators(interpreter),
+            "undelegated": undelegated(interpreter),
             "inputs": [tensor(detail) for detail in interpreter.get_input_details()],
             "outputs": [tensor(detail) for detail in interpreter.get_output_details()],
         }, b""
@@ -133,9 +134,26 @@ def fill_inputs(interpreter):
 
 
 def operators(interpreter):
-    """Names of the operators in the plan; XNNPACK's share is DELEGATE."""
+    """Names of the operators in the file, and a DELEGATE for each partition; what a delegate runs stays in the list."""
     details = getattr(interpreter, "_get_ops_details", list)()
     return [detail["op_name"] for detail in details]
+
+
+def undelegated(interpreter):
+    """Names of the operators that the outputs need and that no delegate runs."""
+    makers = {}
+    for detail in getattr(interpreter, "_get_ops_details", list)():  # delegates come last and take the place of others
+        makers.update((int(index), detail) for index in detail["outputs"])
+    names, seen = [], set()
+    needed = [detail["index"] for detail in interpreter.get_output_details()]
+    while needed:
+        maker = makers.get(needed.pop())
+        if maker is not None and maker["index"] not in seen:
+            seen.add(maker["index"])
+            needed.extend(int(index) for index in maker["inputs"])
+            if maker["op_name"] != "DELEGATE":
+                names.append(maker["op_name"])
+    return names
 
 
 def tensor(detail):

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError, VerificationError
-from mobilenas.export import Weights, expected_operators
+from mobilenas.export import Weights, expected_operators, output_shapes
 from mobilenas.graph import OpGraph
 from mobilenas.runners import Failure, LiteRTProcess, ModelError, Runner, Timing, TimingProtocol
 from mobilenas.verification.report import Check, Report
@@ -56,7 +56,7 @@ def verify_file(
     try:
         answer, _ = process.request("inspect", 0, model, timeout_seconds=TIMEOUT_SECONDS)
         checks = _interface_checks(answer["inputs"], answer["outputs"], graph)
-        checks += _operator_checks(answer["operators"], graph, dtype)
+        checks += _operator_checks(answer["operators"], answer["undelegated"], graph, dtype)
         if all(check.passed for check in checks[:2]):
             exported = run_model(process, 0, model, images)
             checks += _parity_checks(exported, outputs(graph, weights, images))
@@ -71,7 +71,7 @@ def verify_file(
 
 
 def run_model(process: LiteRTProcess, model_id: int, model: bytes, images: Images) -> Images:
-    """Outputs of a TFLite file for images (N, height, width, 3): shape (N, classes).
+    """Outputs of a TFLite file for images (N, height, width, 3): shape (N, classes), or as the file has them.
 
     Raises:
         ModelError: If LiteRT does not run it.
@@ -113,8 +113,7 @@ Tensors = Sequence[Mapping[str, object]]
 
 def _interface_checks(inputs: Tensors, found: Tensors, graph: OpGraph) -> list[Check]:
     wanted_in = [{"shape": [1, *shape], "dtype": "float32"} for shape in graph.input_shapes]
-    classes = [graph.value_shapes[i][2] for i in graph.outputs]
-    wanted_out = [{"shape": [1, count], "dtype": "float32"} for count in classes]
+    wanted_out = [{"shape": list(shape), "dtype": "float32"} for shape in output_shapes(graph)]
     checks = []
     for name, tensors, wanted in (("inputs", inputs, wanted_in), ("outputs", found, wanted_out)):
         given = [{"shape": tensor["shape"], "dtype": tensor["dtype"]} for tensor in tensors]
@@ -126,7 +125,7 @@ def _tensor_words(tensors: Tensors) -> str:
     return ", ".join(f"{t['dtype']} {t['shape']}" for t in tensors)
 
 
-def _operator_checks(operators: Sequence[str], graph: OpGraph, dtype: str) -> list[Check]:
+def _operator_checks(operators: Sequence[str], undelegated: Sequence[str], graph: OpGraph, dtype: str) -> list[Check]:
     delegates = operators.count("DELEGATE")
     rest = [name for name in operators if name != "DELEGATE"]
     wanted = expected_operators(graph, dtype)
@@ -134,16 +133,23 @@ def _operator_checks(operators: Sequence[str], graph: OpGraph, dtype: str) -> li
     found = f"{len(rest)}, unexpected: {unexpected}"
     return [
         Check("operators", rest == wanted, found, f"the {len(wanted)} that lower() gives"),
-        Check("delegate", delegates == 1, f"{delegates} delegate partitions", "1"),
+        Check(
+            "delegate",
+            delegates == 1 and not undelegated,
+            f"{delegates} delegate partitions, outside: {', '.join(sorted(set(undelegated))) or 'nothing'}",
+            "1 delegate partition and nothing outside",
+        ),
     ]
 
 
 def _parity_checks(exported: Images, reference: Images) -> list[Check]:
+    if reference.ndim == 4:
+        reference = reference.transpose(0, 2, 3, 1)
     reference = reference.reshape(exported.shape)
     largest = float(np.abs(reference).max()) or 1.0
     difference = float(np.abs(exported - reference).max()) / largest
-    same = int((exported.argmax(-1) == reference.argmax(-1)).sum())
     count = len(exported)
+    same = int((exported.reshape(count, -1).argmax(1) == reference.reshape(count, -1).argmax(1)).sum())
     return [
         Check("parity", difference <= PARITY, f"{difference:.2g} of the largest output", f"at most {PARITY:g}"),
         Check("top-1 agreement", same == count, f"{same} of {count} images", "every image"),

@@ -1,0 +1,59 @@
+"""TfliteOp: one TFLite operator, and what it reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mobilenas.graph import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The op's own input number `index`."""
+
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The output of operator number `index` of the same lowering."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """The node's "weight" or "bias", folded."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A constant tensor."""
+
+    value: npt.NDArray[np.generic]
+
+
+Operand = Input | Result | Parameter | Constant
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteOp:
+    """One TFLite operator.
+
+    Attributes:
+        code: Name in `BuiltinOperator`, such as `CONV_2D`.
+        inputs: What it reads.
+        out_shape: (height, width, channels) of its output.
+        options: Fields of its builtin options table, by name.
+        flat: Whether its output is (1, channels) and not (1, height, width, channels).
+    """
+
+    code: str
+    inputs: tuple[Operand, ...]
+    out_shape: Shape
+    options: Mapping[str, object] = field(default_factory=dict)
+    flat: bool = False
