@@ -1,7 +1,12 @@
-"""Where accuracy comes from: one evaluator a file, named as `--evaluator`. Loads torch only with the evaluator that needs
-it."""
+"""Where accuracy comes from: one evaluator a file, named as `--evaluator`.
 
-from mobilenas.evaluators.cached_evaluator import CachedEvaluator
+A look-up in `EVALUATORS` imports that evaluator's file; torch is loaded only by those that need it.
+"""
+
+from mobilenas.evaluators._cached import CachedEvaluator
 from mobilenas.evaluators.evaluator import Evaluation, Evaluator
+from mobilenas.registry import Registry
 
-__all__ = ["CachedEvaluator", "Evaluation", "Evaluator"]
+EVALUATORS: Registry[Evaluator] = Registry("mobilenas.evaluators", Evaluator, "evaluator")
+
+__all__ = ["EVALUATORS", "CachedEvaluator", "Evaluation", "Evaluator"]

@@ -1,41 +1,55 @@
 """Evaluator: how accurate a network is, or will be."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mobilenas.arch import Arch
-
-Status = Literal["ok", "failed"]
+from mobilenas.settings import Settings, check
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(Settings):
     """One evaluation.
 
     Attributes:
-        accuracy: Accuracy on validation images, [0, 1]; 0 where it failed.
-        std: Its standard error where known.
+        accuracy: On validation images, [0, 1]; 0 where it failed.
+        std: Its standard deviation, from chance alone (which images, which seed), where known.
         status: "ok" or "failed".
         seconds: Wall time.
         detail: Why it failed.
+
+    Raises:
+        FieldError: If a value is not accepted.
     """
 
     accuracy: float
     std: float | None = None
-    status: Status = "ok"
+    status: Literal["ok", "failed"] = "ok"
     seconds: float = 0.0
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        check(0 <= self.accuracy <= 1, "accuracy", self.accuracy, "a number in [0, 1]")
+        check(self.std is None or 0 <= self.std < math.inf, "std", self.std, "a number from 0, or null")
+        check(self.status in ("ok", "failed"), "status", self.status, "'ok' or 'failed'")
+        check(0 <= self.seconds < math.inf, "seconds", self.seconds, "a number from 0")
 
 
 class Evaluator(ABC):
     """Gives networks an accuracy."""
 
+    @property
     @abstractmethod
     def settings(self) -> Mapping[str, object]:
-        """What decides an evaluation besides network and seed, as JSON values; part of `run.json`."""
+        """What decides an evaluation besides network and seed, as JSON values; caches and `run.json` keep it."""
 
     @abstractmethod
     def __call__(self, arch: Arch, *, seed: int) -> Evaluation:
-        """Evaluates a network; the same for the same seed."""
+        """Evaluates a network; accuracy is the same for the same network and seed.
+
+        Raises:
+            InputError: If the network does not fit what the evaluator knows.
+        """

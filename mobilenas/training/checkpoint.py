@@ -1,6 +1,7 @@
 """The state of a training, as a safetensors file."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from mobilenas.errors import InputError
 from mobilenas.storage import write_atomically
 
 State = dict[str, Tensor]
 
 
 def write_checkpoint(
-    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, progress: dict[str, Any]
+    path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]
 ) -> None:
     """Writes modules, optimizer and progress, atomically.
 
@@ -23,49 +25,73 @@ def write_checkpoint(
         path: The file.
         modules: By prefix.
         optimizer: Its per-parameter tensors are kept.
-        progress: JSON values: what the training was, and how far it got.
+        progress: JSON values: under `what` what the training is, and how far it got.
+
+    Raises:
+        InputError: If the file cannot be written.
     """
     tensors: State = {}
     for prefix, module in modules.items():
-        tensors |= {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+        tensors |= {f"{prefix}.{name}": _plain(value) for name, value in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
-        for name, value in state.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{name}"] = value.detach().cpu().contiguous()
-    distinct = {name: value.clone() for name, value in tensors.items()}
-    write_atomically(path, save(distinct, metadata={"progress": json.dumps(progress)}))
+        tensors |= {f"optimizer.{index}.{k}": _plain(value) for k, value in state.items() if isinstance(value, Tensor)}
+    write_atomically(path, save(tensors, metadata={"progress": json.dumps(progress, allow_nan=False)}))
 
 
 def read_checkpoint(
-    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, what: dict[str, Any]
+    path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, what: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Restores a training.
+    """Restores a training, with every tensor in the memory format it had.
 
     Args:
         path: The file.
         modules: By prefix; their tensors are overwritten.
         optimizer: Its state is overwritten.
-        what: What is trained and how; a checkpoint that says otherwise is not used.
+        what: What is trained and how; JSON values.
 
     Returns:
-        The progress; None if there is no checkpoint of this very training, and then nothing is touched.
+        The progress; None if there is no file.
+
+    Raises:
+        InputError: If the file is another training's, or no checkpoint; nothing is touched then.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            progress: dict[str, Any] = json.loads(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+    if not path.exists():
         return None
-    if progress.get("what") != what:
-        return None
+    progress, tensors = _read(path)
+    stored = progress.get("what")
+    if stored != what:
+        known = stored if isinstance(stored, dict) else {}
+        differing = next((name for name in what if known.get(name) != what[name]), "what it trains")
+        raise InputError(
+            f"{path} is the checkpoint of another training ({differing} differs); remove it or give another path"
+        )
     for prefix, module in modules.items():
         start = f"{prefix}."
         module.load_state_dict({n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)})
     state = optimizer.state_dict()
     state["state"] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
-            state["state"].setdefault(int(index), {})[key] = value
+            like = parameters[int(index)]
+            laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            state["state"].setdefault(int(index), {})[key] = laid_out
     optimizer.load_state_dict(state)
     return progress
+
+
+def _plain(value: Tensor) -> Tensor:
+    """A contiguous copy of its own on the CPU, as safetensors wants it."""
+    return value.detach().to("cpu", copy=True).contiguous()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], State]:
+    try:
+        with safe_open(path, "pt") as file:
+            progress = json.loads((file.metadata() or {})["progress"])
+            return dict(progress), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a checkpoint of a training ({error}); remove it or give another path"
+        ) from error

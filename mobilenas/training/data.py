@@ -1,7 +1,8 @@
 """ImageData: labelled images in three splits."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,12 +14,21 @@ from mobilenas.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
+Channels = tuple[float, float, float]
 
 
 class Images(Protocol):
     """Images that can be fetched by index, as uint8 at the network's resolution."""
 
-    labels: Integers
+    @property
+    def labels(self) -> Integers:
+        """Class of every image, shape (N,)."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """Processes that read ahead of the training; 0 where reading costs nothing."""
+        ...
 
     def fetch(self, indices: Sequence[int]) -> Tensor:
         """Images (N, 3, H, W), uint8.
@@ -26,18 +36,7 @@ class Images(Protocol):
         Raises:
             InputError: If one cannot be read; the text names its file.
         """
-
-
-@dataclass(frozen=True)
-class ArrayImages:
-    """Images in memory, (N, 3, H, W) uint8."""
-
-    pixels: Tensor
-    labels: Integers
-
-    def fetch(self, indices: Sequence[int]) -> Tensor:
-        """Images (N, 3, H, W), uint8."""
-        return self.pixels[torch.as_tensor(indices)]
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ class Split:
 
     images: Images
     indices: Integers
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Channels
+    std: Channels
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -63,20 +62,31 @@ class Split:
         """Class of every image, shape (N,)."""
         return self.images.labels[self.indices]
 
+    def subset(self, places: Integers) -> "Split":
+        """The images at some places of this split, in that order."""
+        return replace(self, indices=self.indices[places])
+
     def normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 images as the network takes them: ((x / 255) - mean) / std, (N, 3, H, W) float32."""
-        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
-        std = torch.tensor(self.std).view(1, 3, 1, 1)
+        """uint8 images as the network takes them: ((x / 255) - mean) / std, (N, 3, H, W) float32, channels last."""
+        mean, std = (torch.tensor(value, device=pixels.device).view(1, 3, 1, 1) for value in (self.mean, self.std))
         return ((pixels.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised images (N, 3, H, W) and labels (N,), in order, without augmentation."""
+        """Normalised images (N, 3, H, W) and labels (N,), in order, without augmentation.
+
+        Raises:
+            InputError: If an image cannot be read.
+        """
         for start in range(0, len(self), size):
             chosen = self.indices[start : start + size]
             yield self.normalised(self.images.fetch(chosen.tolist())), torch.from_numpy(self.images.labels[chosen])
 
     def arrays(self) -> tuple[Floats, Integers]:
-        """All images as an exported file takes them, (N, H, W, 3) float32, and their labels."""
+        """All images as an exported file takes them, (N, H, W, 3) float32, and their labels.
+
+        Raises:
+            InputError: If an image cannot be read.
+        """
         parts = [images.permute(0, 2, 3, 1).contiguous().numpy() for images, _ in self.batches(256)]
         return np.concatenate(parts), self.labels
 
@@ -88,9 +98,10 @@ class ImageData:
     Attributes:
         name: What the user called them.
         class_names: Names of the classes.
-        resolution: Height and width in pixels.
+        resolution: Height and width in pixels, as the splits give the images.
+        native_resolution: Height and width in which they are stored; None where every image has its own.
         train: For weights.
-        validation: For comparing networks in a search, cut from the training images.
+        validation: For comparing networks in a search.
         test: Held out: for the final figure only.
         flips: Whether a mirrored image keeps its class.
     """
@@ -98,6 +109,7 @@ class ImageData:
     name: str
     class_names: tuple[str, ...]
     resolution: int
+    native_resolution: tuple[int, int] | None
     train: Split
     validation: Split
     test: Split
@@ -108,54 +120,53 @@ class ImageData:
         """Number of classes."""
         return len(self.class_names)
 
+    @property
+    def mean(self) -> Channels:
+        """Per channel, in units of [0, 1] pixels."""
+        return self.train.mean
 
-def split_images(
-    *,
-    name: str,
-    class_names: Sequence[str],
-    resolution: int,
-    training: Images,
-    held_out: Images,
-    validation_share: float,
-    seed: int,
-    flips: bool,
-    train_indices: Integers | None = None,
-    test_indices: Integers | None = None,
-) -> ImageData:
-    """Cuts validation images from the training images, the same share of every class.
+    @property
+    def std(self) -> Channels:
+        """Per channel, in units of [0, 1] pixels."""
+        return self.train.std
 
-    Mean and standard deviation are those of the remaining training images.
+    @property
+    def fingerprint(self) -> str:
+        """A text that differs where classes, labels, splits, resolution or pixel statistics do."""
+        digest = hashlib.sha256(repr((self.class_names, self.resolution, self.mean, self.std, self.flips)).encode())
+        for split in (self.train, self.validation, self.test):
+            digest.update(split.indices.tobytes())
+            digest.update(split.labels.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def cut(
+    name: str, class_names: Sequence[str], images: Images, rank: Integers, share: float
+) -> tuple[Integers, Integers]:
+    """Takes the same share of every class, at least one image and never all.
+
+    Args:
+        name: What the images are called, for the error.
+        class_names: Names of the classes.
+        images: The source.
+        rank: Images that take part, in the order in which they are taken.
+        share: How many are taken, in (0, 1).
+
+    Returns:
+        Indices that stay and indices that are taken, ascending.
 
     Raises:
-        InputError: If a class has fewer than two training images.
+        InputError: If a class has fewer than two images.
     """
-    chosen = np.arange(len(training.labels)) if train_indices is None else train_indices
-    rng = np.random.default_rng([seed, 0x7A11])
-    validation: list[Integers] = []
+    labels = images.labels[rank]
+    taken = []
     for label, class_name in enumerate(class_names):
-        members = chosen[training.labels[chosen] == label]
+        members = rank[labels == label]
         if len(members) < 2:
-            raise InputError(f"{name}: class {class_name!r} has {len(members)} training images; give at least 2")
-        count = max(1, round(validation_share * len(members)))
-        validation.append(rng.permutation(members)[:count])
-    kept_out = np.sort(np.concatenate(validation))
-    rest = np.setdiff1d(chosen, kept_out)
-    mean, std = _statistics(training, rest)
-    tested = np.arange(len(held_out.labels)) if test_indices is None else test_indices
-    return ImageData(
-        name=name,
-        class_names=tuple(class_names),
-        resolution=resolution,
-        train=Split(training, rest, mean, std),
-        validation=Split(training, kept_out, mean, std),
-        test=Split(held_out, tested, mean, std),
-        flips=flips,
-    )
-
-
-def _statistics(images: Images, indices: Integers) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation per channel over at most 2,000 images."""
-    step = -(-len(indices) // 2000)
-    pixels = images.fetch(indices[::step].tolist()).double() / 255
-    mean, std = pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).clamp(min=1e-3).tolist()
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+            raise InputError(
+                f"{name}: class {class_name!r} has {len(members)} images to train and to validate on; give at least 2"
+            )
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        taken.append(members[:count])
+    chosen = np.sort(np.concatenate(taken))
+    return np.setdiff1d(rank, chosen), chosen

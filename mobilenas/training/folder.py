@@ -1,107 +1,142 @@
 """A folder of images by class."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from mobilenas.errors import InputError
-from mobilenas.training.data import ImageData, Integers, split_images
+from mobilenas.training.data import Channels, ImageData, Integers, Split, cut
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 TEST_SHARE = 0.2
-TEST_FOLDERS = ("test", "val", "validation")
+MEAN: Channels = (0.485, 0.456, 0.406)
+STD: Channels = (0.229, 0.224, 0.225)
+"""Of ImageNet, as torchvision and timm have them: weights trained there fit, and no file is read at the start."""
 READERS = 8
+MOST_WORKERS = 8
+
+
+def _workers() -> int:
+    return min(MOST_WORKERS, max(1, (os.cpu_count() or 1) - 1))
 
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Image files, decoded when they are fetched; each is resized so that its short side fits, and cut to the middle."""
+    """Image files, decoded when they are fetched: the short side is resized to fit, the middle is kept."""
 
     paths: tuple[Path, ...]
     labels: Integers
     resolution: int
+    workers: int = field(default_factory=_workers)
 
     def fetch(self, indices: Sequence[int]) -> Tensor:
-        """Images (N, 3, H, W), uint8."""
+        """Images (N, 3, H, W), uint8.
+
+        Raises:
+            InputError: If a file cannot be read; the text names it.
+        """
         with ThreadPoolExecutor(READERS) as pool:
             return torch.stack(list(pool.map(lambda i: _decode(self.paths[i], self.resolution), indices)))
 
 
-def load_folder(folder: Path, *, resolution: int, validation_share: float, seed: int) -> ImageData:
-    """Loads `folder/<class>/<image>`, or `folder/train/<class>/...` with `test` (or `val`) beside it.
+def folder_data(folder: Path, *, resolution: int, seed: int, validation_share: float) -> ImageData:
+    """Splits a folder of images.
 
-    Without a test folder, a fifth of every class is held out, chosen by a hash of the file's name: adding images never moves
-    an old one between the splits.
+    - `folder/<class>/<image>`: of every class a fifth is held out and `validation_share` of the rest validates, those
+      whose names have the lowest hashes; `seed` takes no part.
+    - `folder/train/<class>/<image>` with `test` (or `val`) beside it: that is held out. Where there are both, `val`
+      validates; otherwise validation images are cut from `train`, drawn by `seed`.
 
     Raises:
-        InputError: If there are fewer than two classes, a class is empty, or a file cannot be read.
+        InputError: If there are fewer than two classes, a class is empty or too small, or class folders differ.
     """
-    tests = [folder / name for name in TEST_FOLDERS if (folder / name).is_dir()]
-    if (folder / "train").is_dir() and tests:
-        training, classes = _scan(folder / "train", resolution, None)
-        held_out, _ = _scan(tests[0], resolution, classes)
-        train_indices = test_indices = None
+    held_out_folders = [folder / name for name in ("test", "val", "validation") if (folder / name).is_dir()]
+    if (folder / "train").is_dir() and held_out_folders:
+        training, classes = _scan(folder / "train", resolution)
+        held_out, _ = _scan(held_out_folders[0], resolution, classes)
+        test = np.arange(len(held_out.labels))
+        if len(held_out_folders) > 1:
+            validating, _ = _scan(held_out_folders[1], resolution, classes)
+            rest, validation = np.arange(len(training.labels)), np.arange(len(validating.labels))
+        else:
+            validating = training
+            rank = np.random.default_rng([seed, 0x7A11]).permutation(len(training.labels))
+            rest, validation = cut(str(folder / "train"), classes, training, rank, validation_share)
     else:
-        training, classes = _scan(folder, resolution, None)
-        held_out = training
-        is_test = _held_out(training)
-        train_indices, test_indices = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-    return split_images(
+        training, classes = _scan(folder, resolution)
+        held_out = validating = training
+        rank = _by_hash(training.paths, folder)
+        rest, test = cut(str(folder), classes, training, rank, TEST_SHARE)
+        rest, validation = cut(str(folder), classes, training, rank[np.isin(rank, rest)], validation_share)
+    return ImageData(
         name=str(folder),
-        class_names=classes,
+        class_names=tuple(classes),
         resolution=resolution,
-        training=training,
-        held_out=held_out,
-        validation_share=validation_share,
-        seed=seed,
+        native_resolution=None,
+        train=Split(training, rest, MEAN, STD),
+        validation=Split(validating, validation, MEAN, STD),
+        test=Split(held_out, test, MEAN, STD),
         flips=True,
-        train_indices=train_indices,
-        test_indices=test_indices,
     )
 
 
-def _scan(folder: Path, resolution: int, classes: list[str] | None) -> tuple[FolderImages, list[str]]:
-    found = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(found) < 2:
-        raise InputError(f"{folder}: {len(found)} class folders; give at least two, each with the images of one class")
-    if classes is not None and found != classes:
-        other = sorted(set(found) ^ set(classes))[0]
-        raise InputError(f"{folder}: class {other!r} is not in both train and test; give the same class folders")
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(found):
-        images = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
-        if not images:
-            raise InputError(f"{folder / name}: the class folder holds no images; add some or remove the folder")
-        paths += images
-        labels += [label] * len(images)
+def _scan(folder: Path, resolution: int, classes: list[str] | None = None) -> tuple[FolderImages, list[str]]:
+    """The images below the class folders of `folder`; the classes must be `classes` where given."""
+    try:
+        found = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if len(found) < 2:
+            raise InputError(
+                f"{folder}: {len(found)} class folders; give two or more, each with the images of one class"
+            )
+        if classes is not None and found != classes:
+            other = min(set(found) ^ set(classes))
+            raise InputError(f"{folder}: class {other!r} is not both here and in train; give the same class folders")
+        paths: list[Path] = []
+        labels: list[int] = []
+        for label, name in enumerate(found):
+            images = sorted(path for path in (folder / name).rglob("*") if _is_image(path))
+            if not images:
+                raise InputError(f"{folder / name}: the class folder holds no images; add some or remove the folder")
+            paths += images
+            labels += [label] * len(images)
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}; give a folder that can be read") from error
     return FolderImages(tuple(paths), np.array(labels, np.int64), resolution), found
 
 
-def _held_out(images: FolderImages) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """A fifth of every class, at least one image of it and never all."""
-    digests = [hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).hexdigest() for path in images.paths]
-    is_test = np.zeros(len(digests), bool)
-    for label in range(int(images.labels.max()) + 1):
-        members = sorted(np.flatnonzero(images.labels == label), key=lambda i: digests[i])
-        by_hash = [i for i in members if int(digests[i][:8], 16) < TEST_SHARE * 2**32]
-        is_test[(by_hash or members[:1])[: max(len(members) - 1, 0)]] = True
-    return is_test
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
+
+
+def _by_hash(paths: Sequence[Path], folder: Path) -> Integers:
+    """Places of the paths in the order of their names' hashes: the same everywhere, wherever the folder lies."""
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return np.argsort([hashlib.sha256(name.encode()).hexdigest() for name in names], kind="stable").astype(np.int64)
 
 
 def _decode(path: Path, resolution: int) -> Tensor:
     try:
         with Image.open(path) as image:
-            pixels = transforms.pil_to_tensor(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+            image.draft("RGB", (resolution, resolution))  # a JPEG is decoded no larger than needed
+            upright = ImageOps.exif_transpose(_eight_bit(image)).convert("RGB")
+            fitted = ImageOps.fit(upright, (resolution, resolution), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot read image {path}: {error}; remove or replace it") from error
-    resized = transforms.resize(pixels, [resolution], antialias=True)
-    return transforms.center_crop(resized, [resolution, resolution])
+    pixels: Tensor = transforms.pil_to_tensor(fitted)
+    return pixels
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey as 8-bit grey: Pillow's own conversion clips at 255."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
