@@ -46,9 +46,9 @@ class RunFolder:
         try:
             if self._new is not None:
                 write_json(self.run_file, {"settings": self._new.to_dict(), "versions": _versions()})
-            self.settings = SearchSettings.from_dict(
-                read_json(self.run_file, "run").get("settings"), where=f"{self.run_file}: settings"
-            )
+            document = read_json(self.run_file, "run")
+            settings = document.get("settings") if isinstance(document, dict) else document
+            self.settings = SearchSettings.from_dict(settings, where=f"{self.run_file}: settings")
             self._read_journal()
         except BaseException:
             self._stack.close()
@@ -115,10 +115,13 @@ class RunFolder:
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:
-    with path.open("ab") as file:
-        file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("ab") as file:
+            file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; free space there, then resume the run") from error
 
 
 def _versions() -> dict[str, str]:

@@ -195,7 +195,7 @@ class _Search:
             accuracy_source=f"{self._settings.evaluator} on {self._data.name}",
             macs=graph.macs,
             params=graph.params,
-            trials=len(self._loop.trials),
+            trials=sum(not trial.cached for trial in self._loop.trials),
         )
 
     def _missed(self, tried: dict[Genotype, Measured]) -> TargetError:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mobilenas import models
 from mobilenas.arch import Arch
-from mobilenas.errors import DeviceError
+from mobilenas.errors import DeviceError, InputError
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.nn import GraphModule, initialize, outputs, save_weights, state_arrays
 from mobilenas.run.folder import RunFolder
@@ -84,11 +84,19 @@ def train_and_export(
     """Trains a network from scratch, exports it and holds the file against torch on every held-out image.
 
     Training goes on from `checkpoints/<name>.safetensors` where a killed run left one.
+
+    Raises:
+        InputError: If the training diverged, or the folder cannot be written.
     """
     graph = arch.graph()
     module = GraphModule(graph)
     initialize(module, seed)
-    train(module, data, recipe, seed=seed, checkpoint=folder.checkpoint(name), pause=pause)
+    result = train(module, data, recipe, seed=seed, checkpoint=folder.checkpoint(name), pause=pause)
+    if result.status != "ok":
+        raise InputError(
+            f"training of the winner {arch.name} diverged after {len(result.history)} of {recipe.epochs} epochs; "
+            "start a new run with another --final-epochs or --seed"
+        )
     save_weights(module, folder.checkpoint("best"))
     weights = state_arrays(module)
     model = write_tflite(graph, weights, dtype=dtype, description=f"mobilenas {arch.name}")

@@ -1,0 +1,127 @@
+"""RunFolder: answers are asked for once, whatever happens to the process in between."""
+
+import json
+
+import pytest
+
+from mobilenas.errors import DeviceError, InputError
+from mobilenas.run import SearchSettings
+from mobilenas.run.folder import RunFolder
+
+SETTINGS = SearchSettings(target_ms=5.0, trials=3, seed=7)
+
+
+def never():
+    raise AssertionError("the answer is in the journal")
+
+
+def test_settings_come_back_and_versions_stand_beside_them(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS) as folder:
+        assert folder.settings == SETTINGS
+    with RunFolder(tmp_path / "run", None) as again:
+        assert again.settings == SETTINGS
+    document = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert document["settings"] == {"target_ms": 5.0, "trials": 3, "seed": 7}
+    assert {"python", "platform", "mobilenas", "torch", "numpy"} <= document["versions"].keys()
+
+
+def test_answers_are_replayed_in_the_same_process_and_in_the_next(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS) as folder:
+        assert folder.once("a", lambda: {"ms": 1.25}) == {"ms": 1.25}
+        assert folder.once("a", never) == {"ms": 1.25}
+        assert folder.once("b", lambda: 2) == 2
+    with RunFolder(tmp_path / "run", None) as again:
+        assert again.once("a", never) == {"ms": 1.25}
+        assert again.once("b", never) == 2
+        assert again.once("c", lambda: 3) == 3
+    assert len((tmp_path / "run" / "journal.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("cut", range(1, 26))
+def test_a_torn_last_line_is_dropped_wherever_it_is_torn(tmp_path, cut):
+    with RunFolder(tmp_path / "run", SETTINGS) as folder:
+        folder.once("a", lambda: 1)
+        folder.once("b", lambda: 2)
+    journal = tmp_path / "run" / "journal.jsonl"
+    whole = journal.read_bytes()
+    last = whole.splitlines(keepends=True)[-1]
+    journal.write_bytes(whole[: len(whole) - min(cut, len(last))])
+    with RunFolder(tmp_path / "run", None) as again:
+        assert again.once("a", never) == 1
+        assert again.once("b", lambda: 20) == 20
+    assert [json.loads(line) for line in journal.read_text().splitlines()] == [
+        {"key": "a", "answer": 1},
+        {"key": "b", "answer": 20},
+    ]
+
+
+@pytest.mark.parametrize("line", [b"{", b"[]", b'{"key": "a"}', b"3", b'{"key": [1], "answer": 2}', b"\xff"])
+def test_a_damaged_line_in_the_middle_is_named(tmp_path, line):
+    with RunFolder(tmp_path / "run", SETTINGS) as folder:
+        folder.once("a", lambda: 1)
+    journal = tmp_path / "run" / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes() + line + b"\n" + b'{"key": "c", "answer": 3}\n')
+    with pytest.raises(InputError, match=r"journal\.jsonl line 2"), RunFolder(tmp_path / "run", None):
+        pass
+
+
+def test_a_run_is_not_overwritten(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS):
+        pass
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(InputError, match="--resume"), RunFolder(tmp_path / "run", SearchSettings(target_ms=9.0)):
+        pass
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_nothing_is_resumed_and_nothing_is_made_where_no_run_is(tmp_path):
+    with pytest.raises(InputError, match="holds no run"), RunFolder(tmp_path / "run", None):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_do_not_share_a_run(tmp_path):
+    with (
+        RunFolder(tmp_path / "run", SETTINGS),
+        pytest.raises(DeviceError, match="in use"),
+        RunFolder(tmp_path / "run", None),
+    ):
+        pass
+    with RunFolder(tmp_path / "run", None) as again:
+        assert again.settings == SETTINGS
+
+
+def test_a_run_that_fails_lets_go_of_its_lock(tmp_path):
+    with pytest.raises(RuntimeError), RunFolder(tmp_path / "run", SETTINGS):
+        raise RuntimeError
+    with RunFolder(tmp_path / "run", None) as again:
+        assert again.once("a", lambda: 1) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", "{}", '{"settings": 3}', '{"settings": {}}', '{"settings": {"target_ms": -1}}']
+)
+def test_a_damaged_run_file_is_named(tmp_path, text):
+    with RunFolder(tmp_path / "run", SETTINGS):
+        pass
+    (tmp_path / "run" / "run.json").write_text(text)
+    with pytest.raises(InputError, match=r"run\.json"), RunFolder(tmp_path / "run", None):
+        pass
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"settings": {"target_ms": 4.0}}))
+    with RunFolder(tmp_path / "run", None) as mended:
+        assert mended.settings.target_ms == 4.0
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"), RunFolder(tmp_path / "file" / "run", SETTINGS):
+        pass
+
+
+def test_the_log_has_times(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS) as folder:
+        folder.log("one")
+        folder.log("two")
+    lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == ["one", "two"]
+    assert all(line[4] == "-" and "T" in line.split(" ")[0] for line in lines)
