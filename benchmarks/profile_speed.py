@@ -1,6 +1,6 @@
-"""Seconds to profile and calibrate the MnasNet space at 224 pixels from nothing, and the speed of its compiled predictor.
+"""Seconds to profile and calibrate the MnasNet space at 224 pixels, and the speed of its compiled predictor.
 
-    python benchmarks/profile_speed.py
+python benchmarks/profile_speed.py
 """
 
 import os

@@ -1,6 +1,8 @@
 """What a user can do without is an extra; where it is missing, one line says how to get it."""
 
 import importlib
+import os
+import sys
 from types import ModuleType
 
 from mobilenas.errors import InputError
@@ -16,6 +18,9 @@ def require(module: str, extra: str) -> ModuleType:
     Raises:
         InputError: If it is not installed; the text gives the command.
     """
+    if "torch" not in sys.modules:
+        # Threads that spin while they wait make training ten times slower as soon as anything else runs on the machine.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
