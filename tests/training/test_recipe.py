@@ -87,3 +87,9 @@ def test_recipes_survive_their_file(name):
 def test_the_default_follows_the_data(images, resolution, name):
     assert default_recipe(images, resolution) == RECIPES[name]
     assert default_recipe(images, resolution, 30) == RECIPES[name].with_epochs(30)
+
+
+def test_a_short_run_on_a_small_set_is_not_augmented():
+    assert default_recipe(1222, 32, 14).augmentation == "none"
+    assert default_recipe(1222, 32, 15).augmentation == "light"
+    assert default_recipe(42_500, 32, 5).augmentation == "standard"
