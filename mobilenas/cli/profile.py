@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from mobilenas.cli.arguments import DeviceName, Dtype, Json, Resolution, check_dtype, resolve_device, resolve_model
+from mobilenas.cli.arguments import (
+    DeviceName,
+    Dtype,
+    Json,
+    Resolution,
+    check_dtype,
+    positive,
+    resolve_device,
+    resolve_model,
+)
 from mobilenas.cli.output import note, print_json, progress_bar
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
@@ -25,6 +34,9 @@ def run(
     json: Json = False,
 ) -> None:
     """Measures what the table lacks; an interrupted run goes on where it stopped."""
+    positive("classes", classes)
+    if resolution is not None:
+        positive("resolution", resolution)
     target = resolve_device(device)
     ops, chosen = _ops(space, model or [], resolution, classes)
     with progress_bar(f"profiling {target.name}") as progress:
@@ -61,5 +73,5 @@ def _ops(
     if model:
         archs = [resolve_model(name).resized(resolution=resolution) for name in model]
         return [op for arch in archs for op in arch.graph().op_counts()], None
-    chosen = open_space(space or "mnasnet", resolution=resolution or 224, num_classes=classes)
+    chosen = open_space(space or "mnasnet", resolution=224 if resolution is None else resolution, num_classes=classes)
     return list(chosen.distinct_ops()), chosen

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mobilenas.cli.arguments import Data, DeviceName, Dtype, Json, Resolution, Verbose, check_dtype, resolve_device
+from mobilenas.cli.arguments import Data, DeviceName, Dtype, Json, Resolution, Verbose
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
 from mobilenas.errors import InputError
 from mobilenas.extras import require
@@ -41,18 +41,13 @@ def run(
         )
     require("torch", "train")
     from mobilenas.run import SearchResult, SearchSettings, search
-    from mobilenas.searchers import SEARCHERS
-    from mobilenas.spaces import SPACES
 
     settings = None
     if target_ms is not None:
-        resolve_device(device)
-        _check_known("space", space, list(SPACES))
-        _check_known("searcher", searcher, list(SEARCHERS))
         settings = SearchSettings(
             target_ms=target_ms,
             device=device,
-            dtype=check_dtype(dtype),
+            dtype=dtype,
             space=space,
             searcher=searcher,
             evaluator=evaluator,
@@ -72,13 +67,6 @@ def run(
         print_json({**asdict(result), "run": str(folder)})
     else:
         _print(result, folder)
-
-
-def _check_known(noun: str, name: str, known: list[str]) -> None:
-    from mobilenas.registry import unknown
-
-    if name not in known:
-        raise InputError(unknown(noun, name, known))
 
 
 def _print(result: "SearchResult", folder: Path) -> None:  # type: ignore[name-defined]  # noqa: F821  # loads torch

@@ -10,6 +10,7 @@ from mobilenas.cli.output import print_json, print_table, progress_bar
 from mobilenas.errors import InputError
 from mobilenas.extras import require
 from mobilenas.runners.host import wait_while_host_is_measured
+from mobilenas.settings import check
 from mobilenas.storage import exclusive, write_json
 
 
@@ -24,8 +25,8 @@ def run(
     json: Json = False,
 ) -> None:
     """Trains, and goes on from the last epoch when it was interrupted; the result is judged on held-out images."""
-    if epochs < 0:
-        raise InputError(f"epochs: {epochs} is not accepted; give a whole number from 0")
+    check(0 <= epochs <= 10_000, "epochs", epochs, "a whole number from 0 to 10000")
+    check(0 <= seed < 2**32, "seed", seed, "a whole number from 0 to 4294967295")
     require("torch", "train")
     from mobilenas.nn import GraphModule, initialize, load_weights, save_weights
     from mobilenas.training import accuracy, default_recipe, load_data, train

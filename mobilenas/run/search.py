@@ -8,7 +8,7 @@ from mobilenas.arch import Arch
 from mobilenas.errors import InputError, TargetError
 from mobilenas.evaluators import CachedEvaluator
 from mobilenas.evaluators.short_training import ShortTraining
-from mobilenas.export import random_weights, write_tflite
+from mobilenas.export import DTYPES, random_weights, write_tflite
 from mobilenas.history import History, Trial, write_pareto_csv
 from mobilenas.latency import LatencyPredictor, LatencyTable, up_to_date_table
 from mobilenas.latency.profiling import Progress
@@ -18,9 +18,10 @@ from mobilenas.run.result import Measured, SearchResult
 from mobilenas.run.settings import SearchSettings
 from mobilenas.run.trials import TrialLoop, derived_seed
 from mobilenas.run.winner import REFERENCE, measure_interleaved, train_and_export
-from mobilenas.runners import Device
+from mobilenas.runners import Device, open_runner
 from mobilenas.runners.host import wait_while_host_is_measured
-from mobilenas.spaces import Genotype, open_space
+from mobilenas.searchers import SEARCHERS
+from mobilenas.spaces import SPACES, Genotype, open_space
 from mobilenas.storage import write_atomically, write_json
 from mobilenas.training import ImageData, default_recipe, load_data
 
@@ -53,8 +54,8 @@ def search(
         DeviceError: If the device fails.
         VerificationError: If the exported file is not what was trained.
     """
-    if settings is not None and settings.evaluator != "short_training":
-        raise InputError(unknown("evaluator", settings.evaluator, ["short_training"]))
+    if settings is not None:
+        _check_names(settings)
     data = load_data(settings.data, resolution=settings.resolution, seed=settings.seed) if settings else None
     with RunFolder(path, settings) as folder:
 
@@ -66,6 +67,19 @@ def search(
             again = folder.settings
             data = load_data(again.data, resolution=again.resolution, seed=again.seed)
         return _Search(folder, data, say, progress).run()
+
+
+def _check_names(settings: SearchSettings) -> None:
+    """Raises `InputError` for what is not known, before anything is written or measured."""
+    open_runner(Device.load(settings.device))
+    for noun, name, known in (
+        ("dtype", settings.dtype, DTYPES),
+        ("space", settings.space, SPACES),
+        ("searcher", settings.searcher, SEARCHERS),
+        ("evaluator", settings.evaluator, ("short_training",)),
+    ):
+        if name not in known:
+            raise InputError(unknown(noun, name, list(known)))
 
 
 class _Search:

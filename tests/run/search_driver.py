@@ -14,12 +14,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "latency"))
 
-from fake_runner import FakeRunner  # noqa: E402  # its folder must be on the path first
+from fake_runner import FakeRunner  # its folder must be on the path first
 
-from mobilenas.cli.main import main  # noqa: E402
-from mobilenas.history import History  # noqa: E402
-from mobilenas.run import folder  # noqa: E402
-from mobilenas.runners import RUNNERS  # noqa: E402
+from mobilenas.cli.main import main
+from mobilenas.history import History
+from mobilenas.run import folder
+from mobilenas.runners import RUNNERS
 
 
 def die_at(where: str, number: int) -> None:

@@ -1,0 +1,200 @@
+"""search from end to end, on a device whose latencies are known."""
+
+import csv
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from fake_runner import FakeRunner
+
+from mobilenas.arch import Arch
+from mobilenas.errors import DeviceError, InputError, TargetError
+from mobilenas.latency import LatencyPredictor, LatencyTable
+from mobilenas.run import SearchSettings, search, winner
+
+QUICK = {
+    "target_ms": 3.0,
+    "device": "fake",
+    "data": "digits",
+    "resolution": 16,
+    "trials": 2,
+    "trial_epochs": 1,
+    "final_epochs": 1,
+}
+DOCUMENTS = ["best.json", "best.tflite", "journal.jsonl", "latency_table.csv", "log.txt", "pareto.csv"]
+DOCUMENTS += ["result.json", "run.json", "trials.jsonl"]
+
+
+def names(folder):
+    """Every file of a run but locks, checkpoints apart."""
+    return sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != ".lock")
+
+
+def slower_than_predicted(factor, after=0):
+    """The device is slower than its table says, from its `after`-th trip on."""
+    return staticmethod(lambda call: factor if call >= after else 1.0)
+
+
+@pytest.fixture(autouse=True)
+def no_training(monkeypatch, fake_home):
+    """Accuracies of trials come from the seed; only the winner is trained."""
+    from mobilenas.evaluators import Evaluation
+    from mobilenas.evaluators.short_training import ShortTraining
+
+    def evaluate(self, arch, *, seed):
+        return Evaluation(accuracy=float(np.random.default_rng(seed).uniform(0.1, 0.9)))
+
+    monkeypatch.setattr(ShortTraining, "__call__", evaluate)
+
+
+def test_a_target_that_is_met(tmp_path, small_space):
+    run, notes = tmp_path / "run", []
+    result = search(run, SearchSettings(**QUICK), note=notes.append)
+    assert result.met
+    assert result.measured is not None
+    assert result.measured.latency_ms <= result.target_ms == 3.0
+    assert result.high_ms <= 3.0
+    assert names(run) == sorted(DOCUMENTS)
+    assert json.loads((run / "result.json").read_text()) == asdict(result)
+
+    model = (run / "best.tflite").read_bytes()
+    assert result.size_bytes == len(model)
+    assert result.measured.latency_ms == pytest.approx(len(model) / 1e6)  # a microsecond a thousand bytes
+    arch = Arch.load(run / "best.json")
+    assert (arch.name, arch.graph().macs, arch.graph().params) == (result.name, result.macs, result.params)
+    predictor = LatencyPredictor(LatencyTable.load(run / "latency_table.csv"))
+    assert predictor.predict(arch.graph()).ms == result.predicted_ms
+    assert result.verification is not None
+    assert result.verification["passed"]
+    assert result.trials == 2
+    assert result.correction == 1.0
+    assert result.agreement == 1.0
+    assert result.test_accuracy == result.exported_accuracy
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    assert result.validation_accuracy == max(trial["accuracy"] for trial in trials)
+    with (run / "pareto.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert 1 <= len(rows) <= 2
+    assert "measured" in " ".join(notes)
+    assert (run / "checkpoints" / "best.safetensors").is_file()
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_a_finished_run_that_is_resumed_answers_the_same_without_a_device(tmp_path):
+    run = tmp_path / "run"
+    result = search(run, SearchSettings(**QUICK))
+    before = {name: (run / name).read_bytes() for name in DOCUMENTS if name != "log.txt"}
+    FakeRunner.lose_after = 0
+    assert search(run, None) == result
+    assert {name: (run / name).read_bytes() for name in before} == before
+
+
+def test_a_first_candidate_that_misses_corrects_the_next(tmp_path):
+    """The best trial takes 1.5 times its prediction: a network that meets the target with that factor comes after it.
+
+    2.1 ms are predicted, 3.15 measured; what is measured to meet the target is what is given.
+    """
+    FakeRunner.slow = slower_than_predicted(1.5)
+    run, notes = tmp_path / "run", []
+    result = search(run, SearchSettings(**QUICK), note=notes.append)
+    candidates = [note for note in notes if note.startswith("candidate")]
+    assert len(candidates) >= 2
+    assert result.met
+    assert result.measured.latency_ms <= 3.0
+    assert result.measured.latency_ms == pytest.approx(1.5 * result.predicted_ms, rel=0.03)
+    assert result.correction == pytest.approx(1.5, rel=0.03)
+    assert result.predicted_ms * result.correction <= 3.0
+    assert (run / "best.tflite").read_bytes()
+    assert any("corrected by 1.5" in note for note in notes)
+
+
+def test_a_device_on_which_nothing_meets_the_target(tmp_path):
+    FakeRunner.slow = slower_than_predicted(10.0)
+    run = tmp_path / "run"
+    with pytest.raises(TargetError, match=r"nearest of 1 measured candidates takes [0-9.]+ ms") as caught:
+        search(run, SearchSettings(**QUICK))
+    document = json.loads((run / "result.json").read_text())
+    assert document["met"] is False
+    assert document["measured"]["latency_ms"] > 3.0
+    assert document["test_accuracy"] is None
+    assert f"takes {document['measured']['latency_ms']:.3g} ms" in str(caught.value)
+    assert names(run) == sorted(set(DOCUMENTS) - {"best.tflite"})
+    suggested = float(str(caught.value).rpartition("--target-ms ")[2].split()[0])
+    assert suggested >= document["measured"]["latency_ms"]
+
+
+def test_the_file_itself_must_meet_the_target_not_only_the_candidate(tmp_path):
+    """The device slows down after the candidate was measured, so that the trained file misses."""
+    FakeRunner.slow = slower_than_predicted(10.0, after=1)
+    run = tmp_path / "run"
+    with pytest.raises(TargetError):
+        search(run, SearchSettings(**QUICK))
+    assert not (run / "best.tflite").exists()
+    assert json.loads((run / "result.json").read_text())["met"] is False
+
+
+def test_a_target_that_no_network_meets(tmp_path):
+    with pytest.raises(TargetError, match="nearest that mnasnet can is"):
+        search(tmp_path / "run", SearchSettings(**{**QUICK, "target_ms": 1e-4}))
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert not FakeRunner.calls
+
+
+def test_a_device_that_is_lost_leaves_a_run_that_goes_on(tmp_path):
+    whole = search(tmp_path / "whole", SearchSettings(**QUICK))
+    FakeRunner.reset()
+    FakeRunner.lose_after = 1
+    with pytest.raises(DeviceError, match="cable"):
+        search(tmp_path / "run", SearchSettings(**QUICK))
+    assert not (tmp_path / "run" / "best.tflite").exists()
+    FakeRunner.reset()
+    assert search(tmp_path / "run", None) == whole
+    for name in ("trials.jsonl", "result.json", "best.tflite", "best.json", "pareto.csv", "journal.jsonl"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_winner_whose_training_diverges_is_no_winner(tmp_path, monkeypatch):
+    from mobilenas.training import TrainingResult
+
+    monkeypatch.setattr(winner, "train", lambda *args, **rest: TrainingResult("failed", 0.0, (), 0.1))
+    with pytest.raises(InputError, match="diverged"):
+        search(tmp_path / "run", SearchSettings(**QUICK))
+    assert not (tmp_path / "run" / "best.tflite").exists()
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"evaluator": "oracle"}, "unknown evaluator 'oracle'"),
+        ({"data": "nonsense"}, "nonsense"),
+        ({"device": "toaster"}, "unknown device 'toaster'"),
+        ({"space": "narnia"}, "narnia"),
+        ({"searcher": "psychic"}, "psychic"),
+        ({"dtype": "int3"}, "int3"),
+    ],
+)
+def test_what_is_not_known_is_named_before_anything_is_written(tmp_path, change, said):
+    with pytest.raises(InputError, match=said):
+        search(tmp_path / "run", SearchSettings(**{**QUICK, **change}))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("target_ms", 0.0),
+        ("target_ms", -1.0),
+        ("target_ms", float("nan")),
+        ("target_ms", float("inf")),
+        ("trials", 0),
+        ("trial_epochs", 0),
+        ("final_epochs", -1),
+        ("seed", -1),
+        ("seed", 2**32),
+    ],
+)
+def test_settings_outside_their_range(field, value):
+    with pytest.raises(InputError, match=field):
+        SearchSettings(**{**QUICK, field: value})
