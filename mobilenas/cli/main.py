@@ -33,6 +33,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; only a bug of ours raises."""
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+            return _fail("interrupted", INTERRUPTED)
         return code if isinstance(code, int) else 0
     except USAGE_ERROR as error:
         text = getattr(error, "format_message", error.__str__)()

@@ -1,0 +1,129 @@
+"""Every command once, from end to end: one JSON document on stdout, or a readable table."""
+
+import json
+
+import numpy as np
+import pytest
+
+QUICK = ["--device", "fake", "--data", "digits", "--resolution", "16", "--target-ms", "3", "--trials", "2"]
+QUICK += ["--trial-epochs", "1", "--final-epochs", "1"]
+
+
+def test_models(answer, mobilenas):
+    rows = {row["name"]: row for row in answer("models")}
+    assert rows["mobilenet_v2"]["params"] == 3_504_872  # torchvision's count
+    assert rows["mobilenet_v2"]["macs"] == 300_774_272  # fvcore on torchvision's network
+    code, out, err = mobilenas("models")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].split() == ["name", "params", "macs", "top1"]
+    assert len(out.splitlines()) == len(rows) + 1
+
+
+def test_info(answer, mobilenas, tiny):
+    document = answer("info", tiny)
+    assert (document["name"], document["resolution"], document["num_classes"]) == ("tiny", 16, 10)
+    assert sum(op["macs"] for op in document["ops"]) == document["macs"]
+    assert sum(op["params"] for op in document["ops"]) == document["params"]
+    assert document["peak_memory_bytes"] > 16 * 16 * 3 * 4
+    code, out, _ = mobilenas("info", tiny)
+    assert code == 0
+    assert out.startswith("tiny: 16 px, 10 classes\n")
+
+
+def test_devices(answer, mobilenas, table):
+    rows = {row["name"]: row for row in answer("devices")}
+    assert rows["fake"]["answers"] is True
+    assert [known["dtype"] for known in rows["fake"]["tables"]] == ["float32"]
+    assert rows["fake"]["tables"][0]["networks"] == 1
+    assert rows["host"]["tables"] == []
+    code, out, _ = mobilenas("devices")
+    assert code == 0
+    assert any(line.startswith("fake") and "yes" in line for line in out.splitlines())
+
+
+def test_profile_then_predict(answer, mobilenas, home, table, tiny):
+    document = answer("profile", "--device", "fake", "--model", tiny)
+    assert document["path"] == str(home / "latency_tables" / "fake.float32.csv")
+    assert document["ops"] >= len(answer("info", tiny)["ops"])
+    assert sorted(path.name for path in (home / "latency_tables").iterdir()) == ["fake.float32.csv"]
+    predicted = answer("predict", tiny, "--device", "fake")
+    assert predicted["low_ms"] < predicted["latency_ms"] < predicted["high_ms"]
+    assert {op["source"] for op in predicted["ops"]} == {"measured"}
+    code, out, err = mobilenas("predict", tiny, "--device", "fake", "--no-measure")
+    assert (code, err) == (0, "")
+    assert out.startswith("tiny: ")
+    pair = answer("predict", tiny, tiny, "--device", "fake")
+    assert pair == [predicted, predicted]
+
+
+def test_predict_measures_what_is_not_known(answer, table, tiny):
+    guessed = answer("predict", tiny, "--device", "fake", "--no-measure")
+    assert "interpolated" in {op["source"] for op in guessed["ops"]}
+    assert {op["source"] for op in answer("predict", tiny, "--device", "fake")["ops"]} == {"measured"}
+
+
+def test_export_measure_verify(answer, mobilenas, tmp_path, tiny):
+    out = tmp_path / "files" / "tiny.tflite"
+    document = answer("export", tiny, "--out", out)
+    assert document["size_bytes"] == out.stat().st_size
+    assert [path.name for path in out.parent.iterdir()] == ["tiny.tflite"]
+    measured = answer("measure", out, "--device", "fake")
+    assert measured["latency_ms"] == pytest.approx(out.stat().st_size / 1e6)
+    assert measured["delegates"] == 1
+    assert [row["name"] for row in answer("measure", tiny, out, "--device", "fake")] == [tiny, str(out)]
+    assert answer("verify", out, "--against", tiny)["passed"] is True
+    code, text, _ = mobilenas("verify", out, "--against", tiny, "--device", "fake", "--target-ms", "5")
+    assert code == 0
+    assert "parity" in text
+    assert "latency" in text
+
+
+def test_measure_on_this_machine(answer, tiny):
+    document = answer("measure", tiny, "--seconds", "0.2")
+    assert 0 < document["p10_ms"] <= document["latency_ms"] <= document["p90_ms"]
+    assert document["delegates"] == 1
+
+
+def test_train_export_verify(answer, tmp_path, tiny):
+    out = tmp_path / "trained"
+    document = answer("train", tiny, "--data", "digits", "--resolution", "16", "--epochs", "1", "--out", out)
+    assert 0 <= document["test_accuracy"] <= 1
+    assert json.loads((out / "result.json").read_text()) == document
+    names = {path.name for path in out.iterdir()}
+    assert names == {".lock", "arch.json", "checkpoints", "result.json", "weights.safetensors"}
+    again = answer("train", tiny, "--data", "digits", "--resolution", "16", "--epochs", "1", "--out", out)
+    assert again == document
+    file = tmp_path / "trained.tflite"
+    answer("export", out / "arch.json", "--weights", out / "weights.safetensors", "--out", file)
+    weights = ["--weights", out / "weights.safetensors"]
+    assert answer("verify", file, "--against", out / "arch.json", *weights)["passed"] is True
+
+
+def test_search_and_resume(answer, mobilenas, tmp_path, table):
+    run = tmp_path / "run"
+    document = answer("search", *QUICK, "--out", run)
+    assert document["met"] is True
+    assert document["measured"]["latency_ms"] <= 3
+    assert document.pop("run") == str(run)
+    assert json.loads((run / "result.json").read_text()) == document
+    again = answer("search", "--resume", run)
+    assert again == {**document, "run": str(run)}
+    code, out, _ = mobilenas("search", "--resume", run)
+    assert code == 0
+    assert "3 ms on fake" in out
+    assert "best.tflite" in out
+
+
+def test_images_in_folders(answer, tmp_path, tiny):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for index in range(12):
+            pixels = rng.integers(0, 256, (20, 24, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{index}.png")
+    out = tmp_path / "out"
+    arguments = ["--data", tmp_path / "pets", "--resolution", "16", "--epochs", "1", "--out", out]
+    answer("train", tiny, *arguments)
+    assert json.loads((out / "arch.json").read_text())["num_classes"] == 2

@@ -1,0 +1,102 @@
+"""A run that SIGKILL ends, again and again, ends as one that nobody disturbed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from known_device import install
+
+DRIVER = Path(__file__).with_name("search_driver.py")
+SEARCH = ["--device", "fake", "--data", "digits", "--resolution", "16", "--target-ms", "3", "--trials", "3"]
+SEARCH += ["--trial-epochs", "1", "--final-epochs", "3", "--seed", "4", "--json"]
+SAME = ("result.json", "best.json", "best.tflite", "journal.jsonl", "latency_table.csv")
+
+
+def start(home, arguments, die=None):
+    environment = {**os.environ, "MOBILENAS_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    chosen = ["--die", die] if die else []
+    return subprocess.Popen(
+        [sys.executable, str(DRIVER), *chosen, "search", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def arguments(run):
+    """Begins the run, or goes on with it."""
+    return ["--resume", str(run), "--json"] if (run / "run.json").exists() else [*SEARCH, "--out", str(run)]
+
+
+def end(process):
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def trials(run):
+    """The trials without how long they took."""
+    found = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in trial.items() if key != "seconds"} for trial in found]
+
+
+def assert_same(run, whole):
+    assert trials(run) == trials(whole)
+    for name in SAME:
+        assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, small_space):
+    folder = tmp_path_factory.mktemp("killed") / "home"
+    install(folder, small_space)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home):
+    run = home.parent / "whole"
+    begin = time.monotonic()
+    document = end(start(home, arguments(run)))
+    assert document["met"]
+    return run, time.monotonic() - begin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("die", ["trial:1", "journal:0", "journal:1", "visit:1", "rename:0", "rename:2", "rename:5"])
+def test_killed_in_the_middle_of_a_write(tmp_path, home, undisturbed, die):
+    run = tmp_path / "run"
+    process = start(home, arguments(run), die)
+    process.communicate(timeout=200)
+    assert process.returncode == -signal.SIGKILL
+    assert not (run / "result.json").exists()
+    end(start(home, arguments(run)))
+    assert_same(run, undisturbed[0])
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path, home, undisturbed):
+    whole, seconds = undisturbed
+    moments = random.Random(0)
+    run, kills = tmp_path / "run", 0
+    for _ in range(4):
+        process = start(home, arguments(run))
+        try:
+            process.communicate(timeout=moments.uniform(0.3, 0.9) * seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+        else:
+            assert process.returncode == 0
+            break
+    assert kills >= 1
+    end(start(home, arguments(run)))
+    assert_same(run, whole)
