@@ -84,7 +84,7 @@ class Recipe(Settings):
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "digits": Recipe(epochs=25, batch_size=32, warmup_epochs=2, weight_decay=5e-4),
+        "digits": Recipe(epochs=40, batch_size=32, warmup_epochs=2, weight_decay=5e-4),
         "cifar10": Recipe(
             epochs=60, batch_size=128, learning_rate=0.2, warmup_epochs=2, weight_decay=5e-4, augmentation="standard"
         ),
