@@ -74,4 +74,4 @@ def _ops(
         archs = [resolve_model(name).resized(resolution=resolution) for name in model]
         return [op for arch in archs for op in arch.graph().op_counts()], None
     chosen = open_space(space or "mnasnet", resolution=224 if resolution is None else resolution, num_classes=classes)
-    return list(chosen.distinct_ops()), chosen
+    return sorted(chosen.distinct_ops(), key=str), chosen

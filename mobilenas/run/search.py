@@ -127,7 +127,7 @@ class _Search:
         """The table as it was when the run began: a run's predictions never change under it."""
         if self._folder.table_file.exists():
             return LatencyTable.load(self._folder.table_file)
-        ops = self._space.distinct_ops()
+        ops = sorted(self._space.distinct_ops(), key=str)  # a set's order differs from process to process
         table = up_to_date_table(
             self._device, self._settings.dtype, ops, space=self._space, progress=progress, note=self._note
         )
