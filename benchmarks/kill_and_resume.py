@@ -32,7 +32,7 @@ KILLS = (
     ("final training, checkpoint written and not yet renamed", "rename:3"),
     ("final training, checkpoint written and not yet renamed", "rename:5"),
     ("winner's measurement, in the middle of a line", "journal:1"),
-    ("result, written and not yet renamed", "rename:8"),
+    ("results, pareto.csv written and not yet renamed", "rename:8"),
 )
 SAME = ("trials.jsonl", "result.json", "best.json", "best.tflite", "pareto.csv", "latency_table.csv", "journal.jsonl")
 
