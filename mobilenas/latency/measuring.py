@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from mobilenas import models
 from mobilenas.errors import InputError
 from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency.predictor import LatencyPredictor
@@ -14,7 +15,8 @@ from mobilenas.runners import Device, Runner, open_runner
 from mobilenas.spaces import SearchSpace
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
-CALIBRATION_NETWORKS = 24
+CALIBRATION_NETWORKS = 14
+"""Samples of a space; the published networks come on top."""
 CANDIDATES = 200
 DEFAULT_RESOLUTIONS = (160, 224)
 Note = Callable[[str], None]
@@ -125,12 +127,18 @@ def _label(space: SearchSpace) -> str:
 
 
 def _networks(space: SearchSpace | None) -> Mapping[str, OpGraph]:
-    if space is not None:
-        return calibration_networks(space)
-    share = CALIBRATION_NETWORKS // len(DEFAULT_RESOLUTIONS)
+    """What a table is calibrated on: samples of the space, and the published networks at its resolution.
+
+    Samples alone lean to what the space is full of (regular convolutions, relu); what others write looks like the
+    published networks.
+    """
+    spaces = [space] if space is not None else [MnasNetSpace(resolution=size) for size in DEFAULT_RESOLUTIONS]
     found: dict[str, OpGraph] = {}
-    for resolution in DEFAULT_RESOLUTIONS:
-        found |= calibration_networks(MnasNetSpace(resolution=resolution), share)
+    for each in spaces:
+        found |= calibration_networks(each, CALIBRATION_NETWORKS // len(spaces))
+    resolution = spaces[-1].decode(tuple(0 for _ in spaces[-1].decisions)).resolution
+    for name in models.names():
+        found[f"{name}@{resolution}"] = models.get(name, resolution=resolution).graph()
     return found
 
 
