@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,7 +46,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; give a folder that can be written") from error
+        raise InputError(f"cannot write {path}: {reason}; {_what_helps(path)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -101,6 +102,7 @@ def exclusive(path: Path, what: str, *, wait_seconds: float = 0) -> Iterator[Non
 
     Raises:
         DeviceError: If another process still holds the lock.
+        InputError: If the lock file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,8 +112,17 @@ def exclusive(path: Path, what: str, *, wait_seconds: float = 0) -> Iterator[Non
         raise DeviceError(f"{what} is in use by another process (lock {path}); wait for it or stop it") from error
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; set MOBILENAS_HOME to a writable folder") from error
+        raise InputError(f"cannot write {path}: {reason}; {_what_helps(path)}") from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _what_helps(path: Path) -> str:
+    """What a user changes so that `path` can be written: the folder is theirs to give, or a variable chooses it."""
+    if home() in path.parents:
+        return "set MOBILENAS_HOME to a folder that can be written"
+    if path.parent == Path(tempfile.gettempdir()):
+        return "set TMPDIR to a folder that can be written"
+    return "give a folder that can be written"

@@ -3,7 +3,7 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+import tempfile
 
 import pytest
 
@@ -194,7 +194,24 @@ def test_the_lock_is_let_go_after_an_error(tmp_path):
             fail()
 
 
-def test_a_lock_where_nothing_can_be_written(tmp_path):
+@pytest.mark.parametrize(
+    ("variable", "inside", "helps"),
+    [
+        (None, "run/.lock", "give a folder that can be written"),
+        ("MOBILENAS_HOME", "latency_tables/table.lock", "set MOBILENAS_HOME to a folder that can be written"),
+        ("TMPDIR", "host.lock", "set TMPDIR to a folder that can be written"),
+    ],
+)
+def test_what_cannot_be_written_says_what_chooses_its_folder(tmp_path, monkeypatch, variable, inside, helps):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="set MOBILENAS_HOME"), exclusive(Path(tmp_path / "file" / "lock"), "it"):
+    if variable == "MOBILENAS_HOME":
+        monkeypatch.setenv("MOBILENAS_HOME", str(tmp_path / "file"))
+    elif variable == "TMPDIR":
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+    path = tmp_path / "file" / inside
+    with pytest.raises(InputError) as caught, exclusive(path, "it"):
         pytest.fail("locked inside a file")
+    assert str(caught.value).startswith(f"cannot write {path}: ")
+    assert str(caught.value).endswith(f"; {helps}")
+    with pytest.raises(InputError, match=f"; {helps}$"):
+        write_atomically(path, "x")
