@@ -15,7 +15,11 @@ from mobilenas.verification.report import Check, Report
 Images = npt.NDArray[np.float32]
 
 PARITY = 1e-5
-"""Accepted difference, relative to the largest output."""
+"""Accepted difference from torch in float64, relative to the largest output.
+
+Float32 in another order of summation stays below: up to 9e-6 where batch norm blows rounding up (mobilenet_v2_1.4 at 96
+pixels, random weights, statistics of noise), 2e-6 without. Against torch in float32 it was up to 1.3e-5.
+"""
 TIMEOUT_SECONDS = 120.0
 LATENCY_PROTOCOL = TimingProtocol(visits=10, runs=60, visit_seconds=0.3)
 
@@ -59,7 +63,7 @@ def verify_file(
         checks += _operator_checks(answer["operators"], answer["undelegated"], graph, dtype)
         if all(check.passed for check in checks[:2]):
             exported = run_model(process, 0, model, images)
-            checks += _parity_checks(exported, outputs(graph, weights, images))
+            checks += _parity_checks(exported, outputs(graph, weights, images, exact=True))
     except ModelError as error:
         raise VerificationError(f"LiteRT does not run the file: {error}") from error
     finally:
@@ -142,7 +146,7 @@ def _operator_checks(operators: Sequence[str], undelegated: Sequence[str], graph
     ]
 
 
-def _parity_checks(exported: Images, reference: Images) -> list[Check]:
+def _parity_checks(exported: Images, reference: npt.NDArray[np.floating]) -> list[Check]:
     if reference.ndim == 4:
         reference = reference.transpose(0, 2, 3, 1)
     reference = reference.reshape(exported.shape)

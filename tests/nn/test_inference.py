@@ -27,6 +27,20 @@ def test_channels_last_in_and_batches_of_any_size() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_exact_outputs_are_float64_to_the_end() -> None:
+    """1 + 2**-30 is lost in float32, and with it what the fully connected layer makes of it."""
+    builder = GraphBuilder((1, 1, 2))
+    graph = builder.finish(builder.fully_connected(builder.inputs[0], 1, name="fc"))
+    weights = {"fc.weight": np.array([[1.0, 2.0**-30]], np.float32), "fc.bias": np.array([-1.0], np.float32)}
+    images = np.ones((70, 1, 1, 2), np.float32)
+    exact = outputs(graph, weights, images, exact=True)
+    assert exact.dtype == np.float64
+    np.testing.assert_array_equal(exact, np.full((70, 1), 2.0**-30))
+    found = outputs(graph, weights, images)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.zeros((70, 1), np.float32))
+
+
 def test_an_image_as_output() -> None:
     graph = network(scores=False)
     assert outputs(graph, random_weights(graph), np.zeros((2, 6, 5, 3), np.float32)).shape == (2, 4, 3, 3)
