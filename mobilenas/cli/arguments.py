@@ -20,7 +20,6 @@ Models = Annotated[
 DeviceName = Annotated[str, typer.Option("--device", help="A device (mobilenas devices) or the path of its .toml.")]
 Dtype = Annotated[str, typer.Option("--dtype", help=f"Element type: {', '.join(DTYPES)}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Log to stderr.")]
 WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A .safetensors file; random weights without it.")]
 Data = Annotated[
     str,

@@ -2,11 +2,15 @@
 
 import errno
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from mobilenas.cli import devices, export, info, measure, models, predict, profile, search, train, verify
+from mobilenas.cli.output import LOG, logging_to_stderr, show_log
 from mobilenas.errors import InputError, MobilenasError
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
@@ -20,8 +24,34 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+class Command(TyperCommand):
+    """A command that takes, after its own name, what the program takes before it."""
+
+    def get_params(self, ctx: Any) -> Any:  # typer's own types move between its versions
+        """The options of the program and the command's own."""
+        program = ctx.find_root().command.params
+        return [*program, *super().get_params(ctx)]
+
+
+def _show_log(chosen: bool) -> None:
+    if chosen:
+        show_log()
+
+
+@app.callback()
+def options(
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="Log to stderr.", callback=_show_log, expose_value=False, is_eager=True),
+    ] = False,
+) -> None:
+    """What every command takes: `Command` reads it here."""
+
+
 for command in (models, info, devices, profile, predict, measure, search, train, export, verify):
-    app.command(command.__name__.rpartition(".")[2], help=command.__doc__)(command.run)
+    app.command(command.__name__.rpartition(".")[2], cls=Command, help=command.__doc__)(command.run)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; only a bug of ours raises."""
+    with logging_to_stderr():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
@@ -40,7 +75,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         text = getattr(error, "format_message", error.__str__)()
         return _fail(f"{text.rstrip('.')}; run: mobilenas --help", InputError.exit_code)
     except MobilenasError as error:
-        return _fail(str(error), error.exit_code)
+        code = _fail(str(error), error.exit_code)
+        _log_origin(error)
+        return code
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
@@ -55,6 +92,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _fail(text: str, code: int) -> int:
     print(f"error: {text}", file=sys.stderr)
     return code
+
+
+def _log_origin(error: BaseException) -> None:
+    """Where an error was raised, and what it was raised from, a line each."""
+    cause: BaseException | None = error
+    while cause is not None:
+        text = "" if cause is error else f": {cause}"
+        for frame in traceback.extract_tb(cause.__traceback__)[-1:]:
+            LOG.debug("%s raised in %s line %s%s", type(cause).__name__, frame.filename, frame.lineno, text)
+        cause = cause.__cause__
 
 
 if __name__ == "__main__":

@@ -1,10 +1,31 @@
 """What commands print: a table or one JSON document on stdout, progress and notes on stderr."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+LOG = logging.getLogger("mobilenas")
+"""What `--verbose` shows on stderr; everything below a warning is silent without it."""
+
+
+@contextmanager
+def logging_to_stderr() -> Iterator[None]:
+    """The log goes to stderr while the body runs, warnings only until `show_log`."""
+    handler = logging.StreamHandler(sys.stderr)
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+
+
+def show_log() -> None:
+    """Shows the whole log from here on."""
+    LOG.setLevel(logging.DEBUG)
 
 
 def note(text: str) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mobilenas.cli.arguments import Data, DeviceName, Dtype, Json, Resolution, Verbose
-from mobilenas.cli.output import note, print_json, print_table, progress_bar
+from mobilenas.cli.arguments import Data, DeviceName, Dtype, Json, Resolution
+from mobilenas.cli.output import LOG, note, print_json, print_table, progress_bar
 from mobilenas.errors import InputError
 from mobilenas.extras import require
 
@@ -30,7 +30,6 @@ def run(
     resolution: Resolution = None,
     dtype: Dtype = "float32",
     seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
-    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Profiles the device if need be, searches, trains the winner, exports, measures and verifies it."""
@@ -60,7 +59,7 @@ def run(
             seed=seed,
         )
     folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    say = note if verbose or sys.stderr.isatty() else (lambda text: None)
+    say = note if sys.stderr.isatty() else LOG.info
     with progress_bar(f"profiling {device}") as progress:
         result: SearchResult = search(folder, settings, note=say, progress=progress)
     if json:

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from mobilenas.cli.main import app
+
 QUICK = ["--device", "fake", "--data", "digits", "--resolution", "16", "--target-ms", "3", "--trials", "2"]
 QUICK += ["--trial-epochs", "1", "--final-epochs", "1"]
 
@@ -17,6 +19,25 @@ def test_models(answer, mobilenas):
     assert (code, err) == (0, "")
     assert out.splitlines()[0].split() == ["name", "params", "macs", "top1"]
     assert len(out.splitlines()) == len(rows) + 1
+
+
+def test_every_command_is_verbose_before_and_after_its_name(mobilenas):
+    names = [command.name for command in app.registered_commands]
+    assert "info" in names
+    for name in names:
+        for arguments in (["--verbose", name, "--help"], [name, "--verbose", "--help"]):
+            code, out, err = mobilenas(*arguments)
+            assert (code, err) == (0, "")
+            assert "--verbose" in out
+
+
+def test_a_verbose_search_tells_what_it_does_on_stderr(mobilenas, tmp_path, table):
+    run = tmp_path / "run"
+    code, out, err = mobilenas("search", *QUICK, "--out", run, "--json")
+    assert (code, err) == (0, "")
+    code, again, err = mobilenas("search", "--resume", run, "--json", "--verbose")
+    assert (code, again) == (0, out)
+    assert "candidate trial" in err
 
 
 def test_info(answer, mobilenas, tiny):

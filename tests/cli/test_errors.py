@@ -225,6 +225,18 @@ def test_a_run_is_not_overwritten(refused, table, tmp_path):
     assert "--resume" in refused(2, *SEARCH, "--out", tmp_path / "run")
 
 
+@pytest.mark.parametrize("arguments", [("--verbose", "info", "nowhere.json"), ("info", "nowhere.json", "--verbose")])
+def test_verbose_says_where_an_error_comes_from(mobilenas, arguments):
+    code, out, err = mobilenas(*arguments)
+    said, raised, cause = err.splitlines()
+    assert (code, out) == (2, "")
+    assert said.startswith("error: cannot read")
+    assert raised.startswith("InputError raised in ")
+    assert "storage.py line " in raised
+    assert cause.startswith("FileNotFoundError raised in ")
+    assert mobilenas("info", "nowhere.json") == (2, "", f"{said}\n")  # the next command is quiet again
+
+
 def test_a_lost_device(refused, table, tiny):
     from fake_runner import FakeRunner
 
