@@ -2,12 +2,15 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mobilenas.arch import Arch
 from mobilenas.settings import Settings, check
+
+if TYPE_CHECKING:  # they load torch, which not every evaluator needs
+    from mobilenas.training import ImageData, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,17 @@ class Evaluation(Settings):
 
 class Evaluator(ABC):
     """Gives networks an accuracy."""
+
+    @classmethod
+    def for_search(cls, data: "ImageData", recipe: "Recipe", *, pause: Callable[[], None]) -> "Evaluator":
+        """The evaluator of one search; one that uses none of this is made without arguments.
+
+        Args:
+            data: The search's images.
+            recipe: How a trial is trained.
+            pause: Called before every training step; it returns when the step may run.
+        """
+        return cls()
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from typing import Self
 
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError
@@ -25,6 +26,11 @@ class ShortTraining(Evaluator):
 
     def __init__(self, data: ImageData, recipe: Recipe, *, pause: Callable[[], None] = lambda: None) -> None:
         self._data, self._recipe, self._pause = data, recipe, pause
+
+    @classmethod
+    def for_search(cls, data: ImageData, recipe: Recipe, *, pause: Callable[[], None]) -> Self:
+        """Trains every network of a search."""
+        return cls(data, recipe, pause=pause)
 
     @property
     def settings(self) -> Mapping[str, object]:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError, TargetError
-from mobilenas.evaluators import CachedEvaluator
-from mobilenas.evaluators.short_training import ShortTraining
+from mobilenas.evaluators import EVALUATORS, CachedEvaluator
 from mobilenas.export import DTYPES, random_weights, write_tflite
 from mobilenas.history import History, Trial, write_pareto_csv
 from mobilenas.latency import LatencyPredictor, LatencyTable, up_to_date_table
@@ -76,7 +75,7 @@ def _check_names(settings: SearchSettings) -> None:
         ("dtype", settings.dtype, DTYPES),
         ("space", settings.space, SPACES),
         ("searcher", settings.searcher, SEARCHERS),
-        ("evaluator", settings.evaluator, ("short_training",)),
+        ("evaluator", settings.evaluator, EVALUATORS),
     ):
         if name not in known:
             raise InputError(unknown(noun, name, list(known)))
@@ -92,7 +91,8 @@ class _Search:
         self._space = open_space(self._settings.space, resolution=data.resolution, num_classes=data.num_classes)
         self._predictor = LatencyPredictor(self._table(progress))
         recipe = default_recipe(len(data.train), data.resolution, self._settings.trial_epochs)
-        evaluator = ShortTraining(data, recipe, pause=wait_while_host_is_measured)
+        chosen = EVALUATORS[self._settings.evaluator]
+        evaluator = chosen.for_search(data, recipe, pause=wait_while_host_is_measured)
         self._loop = TrialLoop(
             settings=self._settings,
             space=self._space,

@@ -81,6 +81,23 @@ def test_a_target_that_is_met(tmp_path, small_space):
     assert not list(run.rglob("*.tmp"))
 
 
+def test_an_evaluator_of_ones_own_is_chosen_by_its_name(tmp_path, monkeypatch):
+    from mobilenas.evaluators import EVALUATORS, Evaluation, Evaluator
+
+    class Half(Evaluator):
+        @property
+        def settings(self):
+            return {"evaluator": "half"}
+
+        def __call__(self, arch, *, seed):
+            return Evaluation(accuracy=0.5)
+
+    monkeypatch.setattr(EVALUATORS, "_found", dict(EVALUATORS._found))
+    EVALUATORS.add("half", Half)
+    result = search(tmp_path / "run", SearchSettings(**QUICK, evaluator="half"))
+    assert (result.validation_accuracy, result.accuracy_source) == (0.5, "half on digits")
+
+
 def test_a_finished_run_that_is_resumed_answers_the_same_without_a_device(tmp_path):
     run = tmp_path / "run"
     result = search(run, SearchSettings(**QUICK))
