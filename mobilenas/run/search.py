@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from mobilenas.arch import Arch
-from mobilenas.errors import InputError, TargetError
+from mobilenas.errors import InputError, MobilenasError, TargetError
 from mobilenas.evaluators import EVALUATORS, CachedEvaluator
 from mobilenas.export import DTYPES, random_weights, write_tflite
 from mobilenas.history import History, Trial, write_pareto_csv
@@ -49,7 +49,7 @@ def search(
 
     Raises:
         TargetError: If the target cannot be met; `result.json` says how near the run came, where it came so far.
-        InputError: If the settings or the data are not accepted, or the folder cannot be written.
+        InputError: If the settings or the data are not accepted, the folder cannot be written, or all trials failed.
         DeviceError: If the device fails.
         VerificationError: If the exported file is not what was trained.
     """
@@ -212,11 +212,15 @@ class _Search:
             trials=sum(not trial.cached for trial in self._loop.trials),
         )
 
-    def _missed(self, tried: dict[Genotype, Measured]) -> TargetError:
+    def _missed(self, tried: dict[Genotype, Measured]) -> MobilenasError:
         """Writes down how near the run came; `best.tflite` is never left from a miss."""
+        if not tried:  # every trial was predicted to meet the target, so none has an accuracy
+            trials = self._loop.trials
+            return InputError(
+                f"all {len(trials)} trials failed, the last: {trials[-1].detail}; "
+                "check --data, or start a new run with another --seed, --trial-epochs or more --trials"
+            )
         target = f"target {self._settings.target_ms:g} ms on {self._device.name} was not met"
-        if not tried:
-            return TargetError(f"{target}: no trial was predicted to; give a larger --target-ms or more --trials")
         genotype = min(tried, key=lambda g: tried[g].latency_ms)
         trial = next(t for t in self._loop.trials if t.genotype == genotype)
         arch = self._space.decode(genotype)
@@ -224,7 +228,7 @@ class _Search:
         nearest = tried[genotype].latency_ms
         return TargetError(
             f"{target}: the nearest of {len(tried)} measured candidates takes {nearest:.3g} ms; "
-            f"give --target-ms {float(f'{1.05 * nearest:.2g}'):g} or more --trials"
+            f"start a new run with --target-ms {float(f'{1.05 * nearest:.2g}'):g} or more --trials"
         )
 
     def _write(self, result: SearchResult, arch: Arch) -> None:

@@ -141,6 +141,23 @@ def test_a_device_on_which_nothing_meets_the_target(tmp_path):
     assert suggested >= document["measured"]["latency_ms"]
 
 
+def test_a_search_whose_trials_all_fail_says_so(tmp_path, monkeypatch):
+    from mobilenas.evaluators import Evaluation
+    from mobilenas.evaluators.short_training import ShortTraining
+
+    def diverge(self, arch, *, seed):
+        return Evaluation(accuracy=0.0, status="failed", detail="training diverged in epoch 1")
+
+    monkeypatch.setattr(ShortTraining, "__call__", diverge)
+    for settings in (SearchSettings(**QUICK), None):  # a resumed run says the same and tries nothing again
+        with pytest.raises(InputError) as caught:
+            search(tmp_path / "run", settings)
+        assert str(caught.value).startswith("all 4 trials failed, the last: training diverged in epoch 1; check --data")
+    assert len((tmp_path / "run" / "trials.jsonl").read_text().splitlines()) == 4
+    assert not FakeRunner.calls
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
 def test_the_file_itself_must_meet_the_target_not_only_the_candidate(tmp_path):
     """The device slows down after the candidate was measured, so that the trained file misses."""
     FakeRunner.slow = slower_than_predicted(10.0, after=1)
