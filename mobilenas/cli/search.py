@@ -33,7 +33,12 @@ def run(
     json: Json = False,
 ) -> None:
     """Profiles the device if need be, searches, trains the winner, exports, measures and verifies it."""
-    if (target_ms is None) == (resume is None):
+    if target_ms is not None and resume is not None:
+        raise InputError(
+            f"--resume {resume} goes on with that run's own target, by which its trials were chosen; "
+            "give either it, or --target-ms and another folder to --out"
+        )
+    if target_ms is None and resume is None:
         raise InputError(
             "give --target-ms MILLISECONDS for a new search or --resume RUN for an old one; "
             "for example: mobilenas search --device host --data digits --target-ms 0.3"

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -41,14 +42,12 @@ class RunFolder:
         if self._new is None and not self.run_file.exists():
             raise InputError(f"{self.path} holds no run (run.json is missing); give the folder of a run to --resume")
         if self._new is not None and self.run_file.exists():
-            raise InputError(f"{self.path} holds a run already; give --resume {self.path}, or another --out")
+            raise InputError(self._is_taken(self._new))
         self._stack.enter_context(exclusive(self.path / ".lock", f"run {self.path}"))
         try:
             if self._new is not None:
                 write_json(self.run_file, {"settings": self._new.to_dict(), "versions": _versions()})
-            document = read_json(self.run_file, "run")
-            settings = document.get("settings") if isinstance(document, dict) else document
-            self.settings = SearchSettings.from_dict(settings, where=f"{self.run_file}: settings")
+            self.settings = self._read_settings()
             self._read_journal()
         except BaseException:
             self._stack.close()
@@ -97,6 +96,26 @@ class RunFolder:
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{now} {text}\n")
+
+    def _read_settings(self) -> SearchSettings:
+        document = read_json(self.run_file, "run")
+        settings = document.get("settings") if isinstance(document, dict) else document
+        return SearchSettings.from_dict(settings, where=f"{self.run_file}: settings")
+
+    def _is_taken(self, new: SearchSettings) -> str:
+        """Why a new run cannot begin here. A run keeps its settings: which networks it tries depends on them."""
+        try:
+            old = self._read_settings()
+        except InputError:
+            old = new
+        names = [field.name for field in fields(new) if getattr(old, field.name) != getattr(new, field.name)]
+        if not names:
+            return f"{self.path} holds a run already; give --resume {self.path}, or another --out"
+        was, now = (", ".join(f"{name} {getattr(each, name)}" for name in names) for each in (old, new))
+        return (
+            f"{self.path} holds a run with {was}, and its trials were chosen by that; give another --out for {now}, "
+            f"or --resume {self.path} for the old run"
+        )
 
     def _read_journal(self) -> None:
         path = self.path / "journal.jsonl"

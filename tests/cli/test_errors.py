@@ -222,7 +222,10 @@ def test_an_impossible_target_names_the_nearest(refused, table, tmp_path):
 
 def test_a_run_is_not_overwritten(refused, table, tmp_path):
     refused(3, *SEARCH[:-1], "0.0001", "--out", tmp_path / "run")
-    assert "--resume" in refused(2, *SEARCH, "--out", tmp_path / "run")
+    said = refused(2, *SEARCH, "--out", tmp_path / "run")
+    assert "holds a run with target_ms 0.0001, and its trials were chosen by that; give another --out" in said
+    said = refused(2, *SEARCH, "--resume", tmp_path / "run")
+    assert "goes on with that run's own target" in said
 
 
 @pytest.mark.parametrize("arguments", [("--verbose", "info", "nowhere.json"), ("info", "nowhere.json", "--verbose")])

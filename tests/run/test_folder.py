@@ -69,9 +69,26 @@ def test_a_run_is_not_overwritten(tmp_path):
     with RunFolder(tmp_path / "run", SETTINGS):
         pass
     before = (tmp_path / "run" / "run.json").read_bytes()
-    with pytest.raises(InputError, match="--resume"), RunFolder(tmp_path / "run", SearchSettings(target_ms=9.0)):
-        pass
+    other = SearchSettings(target_ms=9.0, trials=3, seed=8)
+    for settings, said in (
+        (SETTINGS, "holds a run already; give --resume {run}, or another --out"),
+        (
+            other,
+            "holds a run with target_ms 5.0, seed 7, and its trials were chosen by that; give another --out for "
+            "target_ms 9.0, seed 8, or --resume {run} for the old run",
+        ),
+    ):
+        with pytest.raises(InputError) as caught, RunFolder(tmp_path / "run", settings):
+            pass
+        assert str(caught.value) == f"{tmp_path / 'run'} {said.format(run=tmp_path / 'run')}"
     assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_a_run_whose_settings_cannot_be_read_is_not_overwritten_either(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match="holds a run already"), RunFolder(tmp_path, SETTINGS):
+        pass
+    assert (tmp_path / "run.json").read_text() == "{"
 
 
 def test_nothing_is_resumed_and_nothing_is_made_where_no_run_is(tmp_path):
