@@ -11,17 +11,18 @@ from mobilenas.cli.arguments import (
     Json,
     Models,
     check_dtype,
-    positive,
     resolve_device,
     resolve_model,
 )
 from mobilenas.cli.output import note, print_json, print_table
-from mobilenas.errors import DeviceError, InputError
+from mobilenas.errors import DeviceError, FieldError, InputError
 from mobilenas.export import random_weights, write_tflite
+from mobilenas.latency import steady_runner
+from mobilenas.latency.steady import NETWORK_CHUNK
 from mobilenas.runners import Failure, TimingProtocol, open_runner
 from mobilenas.verification import check_is_tflite
 
-VISITS = 12
+LEAST_VISITS, VISIT_SECONDS, MOST_SECONDS = 12, 0.12, 3600
 
 
 def run(
@@ -32,12 +33,16 @@ def run(
     json: Json = False,
 ) -> None:
     """Prints the measured latency of networks or .tflite files; an architecture gets random weights."""
-    positive("seconds", seconds)
+    if not 0 < seconds <= MOST_SECONDS:
+        raise FieldError("seconds", seconds, f"seconds above 0, at most {MOST_SECONDS}")
     target = resolve_device(device)
     files = [_file(name, check_dtype(dtype)) for name in model]
-    protocol = TimingProtocol(visits=VISITS, runs=1000, visit_seconds=max(0.8 * seconds / VISITS, 0.001))
+    protocol = _protocol(0.8 * seconds, len(files))
     with open_runner(target) as runner:
-        timings = runner.measure(files, protocol)
+        steady = steady_runner(target, runner)
+        timings = steady.measure(files, protocol)
+    if drift := steady.drift():
+        note(f"{drift}: these latencies are of a disturbed device, or the table is outdated")
     documents = []
     for name, timing in zip(model, timings, strict=True):
         if isinstance(timing, Failure):
@@ -58,6 +63,14 @@ def run(
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
         print_table(list(documents[0]), [list(document.values()) for document in documents])
+
+
+def _protocol(seconds: float, files: int) -> TimingProtocol:
+    """Many short visits rather than a few long ones: disturbances come in episodes."""
+    with_sentinels = 1 + 2 / min(files, NETWORK_CHUNK)
+    visit_seconds = max(min(VISIT_SECONDS, seconds / with_sentinels / LEAST_VISITS), 0.001)
+    visits = max(LEAST_VISITS, int(seconds / with_sentinels / visit_seconds))
+    return TimingProtocol(visits=visits, runs=1000, visit_seconds=visit_seconds)
 
 
 def _file(name: str, dtype: str) -> bytes:

@@ -17,6 +17,7 @@ from mobilenas.cli.arguments import (
 from mobilenas.cli.output import print_json, print_table
 from mobilenas.errors import InputError
 from mobilenas.export import random_weights, read_weights
+from mobilenas.latency import steady_runner
 from mobilenas.runners import open_runner
 from mobilenas.verification import Report, latency_check, measure_file, verify_file
 
@@ -41,8 +42,9 @@ def run(
     state = random_weights(graph) if weights is None else read_weights(weights, graph)
     report = verify_file(data, graph, state, dtype=check_dtype(dtype))
     if target_ms is not None:
-        with open_runner(resolve_device(device)) as runner:
-            check = latency_check(measure_file(data, runner), target_ms)
+        target = resolve_device(device)
+        with open_runner(target) as runner:
+            check = latency_check(measure_file(data, steady_runner(target, runner)), target_ms)
         report = Report((*report.checks, check))
     if json:
         print_json(report.to_dict())

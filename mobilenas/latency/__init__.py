@@ -2,9 +2,10 @@
 
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
 from mobilenas.latency.compiled import CompiledLatency
-from mobilenas.latency.measuring import calibration_networks, load_predictor, up_to_date_table
+from mobilenas.latency.measuring import calibration_networks, load_predictor, steady_runner, up_to_date_table
 from mobilenas.latency.predictor import Latency, LatencyPredictor, OpLatency
 from mobilenas.latency.profiling import Profiler
+from mobilenas.latency.steady import SteadyRunner
 from mobilenas.latency.table import LatencyTable, Measurement, TableInfo, load_table, table_path
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "Measurement",
     "OpLatency",
     "Profiler",
+    "SteadyRunner",
     "TableInfo",
     "calibration_networks",
     "load_predictor",
     "load_table",
+    "steady_runner",
     "table_path",
     "up_to_date_table",
 ]

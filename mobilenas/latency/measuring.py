@@ -10,6 +10,7 @@ from mobilenas.errors import InputError
 from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.profiling import Profiler, Progress
+from mobilenas.latency.steady import SteadyRunner
 from mobilenas.latency.table import LatencyTable, load_table, table_path
 from mobilenas.runners import Device, Runner, open_runner
 from mobilenas.spaces import SearchSpace
@@ -65,9 +66,22 @@ def up_to_date_table(
         table = profiler.measure(wanted, networks)
     for name, reason in profiler.failures.items():
         note(f"not measured: {name}: {reason}")
-    if profiler.remeasured_chunks:
-        note(f"{profiler.remeasured_chunks} chunks were measured again, since the machine was disturbed")
+    if profiler.steady.repeated_chunks:
+        note(f"{profiler.steady.repeated_chunks} chunks were measured again, since the device was disturbed")
+    if drift := profiler.steady.drift():
+        note(f"{drift}; where that lasts, run: mobilenas profile --device {device.name} --fresh")
     return table
+
+
+def steady_runner(device: Device, runner: Runner) -> SteadyRunner:
+    """An open runner that is held against what the device's float32 table says it usually takes."""
+    try:
+        table = load_table(device, "float32")
+    except InputError:
+        table = None  # what measuring needs is the device; who needs the table is told what is wrong with it
+    if table is None or runner.mismatch(vars(table.info)):
+        return SteadyRunner(runner)
+    return SteadyRunner(runner, op_us=table.info.sentinel_op_us, network_us=table.info.sentinel_network_us)
 
 
 def load_predictor(device: str, dtype: str = "float32") -> LatencyPredictor:

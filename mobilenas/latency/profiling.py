@@ -1,47 +1,44 @@
 """Profiler: measures the ops and calibration networks that a table lacks."""
 
 import datetime
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from mobilenas.errors import DeviceError
 from mobilenas.export import random_weights, write_micro_model, write_tflite
-from mobilenas.graph import GraphBuilder, OpGraph, OpKind, OpSpec
+from mobilenas.graph import GraphBuilder, OpGraph, OpSpec
 from mobilenas.latency.calibration import CalibrationNetwork
 from mobilenas.latency.journal import Journal
 from mobilenas.latency.predictor import LatencyPredictor
+from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner
 from mobilenas.latency.table import LatencyTable, Measurement, TableInfo
 from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol
 
-Key = TypeVar("Key", OpSpec, str)
 Progress = Callable[[int, int], None]
 """Called with the number of visits done and the number of all visits."""
 
-OP_PROTOCOL = TimingProtocol(visits=3, runs=40, visit_seconds=0.04, timeout_seconds=30)
-NETWORK_PROTOCOL = TimingProtocol(visits=5, runs=40, visit_seconds=0.15, timeout_seconds=60)
-CHUNK, NETWORK_CHUNK = 32, 4
-"""Ops, and networks, that go to the device in one trip."""
-SENTINEL = OpSpec(OpKind.CONV2D, ((28, 28, 120),), 40)
-USUAL_PERCENTILE = 10
-"""Of all its timings so far, what the sentinel usually takes: most of a run may be disturbed."""
-DRIFT = 1.05
-"""A chunk around which the sentinel takes longer than this times its usual time is measured again."""
-RETRIES = 3
-PAUSE_SECONDS = 0.2
-"""Wait before the first retry; it doubles with each."""
+OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.04, timeout_seconds=30)
+NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.1, timeout_seconds=60)
+OP_VISITS, NETWORK_VISITS = 3, 9
+"""Visits that every op and network gets; the latter is a multiple of the former."""
+MOST_VISITS = 8
+"""Visits of an op whose fastest two do not agree before."""
+TIGHT, TIGHT_US = 0.01, 0.05
+"""Difference between an op's two fastest visits, relative or in microseconds, from which on they agree."""
+CHUNK = 32
+"""Ops that go to the device in one trip."""
 
 
 class Profiler:
-    """Measures on one open runner, in passes: every op has its first visit before any has its second.
+    """Measures on one open runner, in rounds over the whole session.
 
-    A sentinel op is timed before and after each chunk; where it is slow, the machine was disturbed, and after a pause
-    the chunk's visits are made again, at most three times. Of all tries the one with the fastest sentinel counts.
+    Every round visits each calibration network and a share of the ops, so that the visits of one op or network lie far
+    apart: disturbances come in episodes. They only ever add to a latency; an op whose two fastest visits do not agree
+    is visited again, up to a budget.
 
     Args:
         device: The device.
@@ -73,14 +70,18 @@ class Profiler:
             runtime=environment["runtime"],
             pinning=environment["pinning"],
             governor=environment["governor"],
+            overhead_us=table.info.overhead_us if table else _overhead_us(runner),
         )
         self.failures: dict[str, str] = {}
-        self.remeasured_chunks = 0
-        self._runner, self._path, self._progress = runner, path, progress or (lambda done, total: None)
+        self.steady = SteadyRunner(
+            runner,
+            op_us=table.info.sentinel_op_us if table else 0.0,
+            network_us=table.info.sentinel_network_us if table else 0.0,
+        )
+        self.table = (table or LatencyTable(info)).updated(info, {})
+        self._path, self._progress = path, progress or (lambda done, total: None)
         self._journal = Journal(path.with_name(path.name + ".partial"), environment)
-        self._sentinel_us: list[float] = []
-        overhead_us = table.info.overhead_us if table else self._measure_overhead_us()
-        self.table = (table or LatencyTable(info)).updated(replace(info, overhead_us=overhead_us), {})
+        self._done, self._total = 0, 0
 
     def measure(self, ops: Iterable[OpSpec], networks: Mapping[str, OpGraph] | None = None) -> LatencyTable:
         """Measures what the table lacks and saves it.
@@ -96,112 +97,107 @@ class Profiler:
             DeviceError: If the device is lost.
             InputError: If the table or its journal cannot be written.
         """
-        graphs = {name: graph for name, graph in (networks or {}).items() if name not in self._known_networks()}
+        known = {network.name for network in self.table.networks}
+        graphs = {name: graph for name, graph in (networks or {}).items() if name not in known}
         wanted = dict.fromkeys([*ops, *(op for graph in graphs.values() for op in graph.op_counts())])
         missing = [op for op in wanted if op not in self.table]
-        total = len(missing) * OP_PROTOCOL.visits + len(graphs) * NETWORK_PROTOCOL.visits
-        dtype = self.table.info.dtype
-
-        def write_op(op: OpSpec) -> bytes:
-            return write_micro_model(op, dtype=dtype)
-
-        def write_network(name: str) -> bytes:
-            return write_tflite(graphs[name], random_weights(graphs[name]), dtype=dtype)
-
-        op_visits = self._journal.ops
-        self._visit_all(missing, op_visits, write_op, self._journal.add_op, OP_PROTOCOL, (0, total))
-        done = len(missing) * OP_PROTOCOL.visits
-        visits = {name: [(us, 0) for us in times] for name, times in self._journal.networks.items()}
-        self._visit_all(list(graphs), visits, write_network, self._add_network(visits), NETWORK_PROTOCOL, (done, total))
-        rows = {op: self._measurement(op_visits[op]) for op in missing if op in op_visits}
-        self.table = self.table.updated(self.table.info, rows)
-        self.table = self.table.updated(self.table.info, {}, self._calibration_networks(graphs, visits))
+        self._total = len(missing) * OP_VISITS + len(graphs) * NETWORK_VISITS
+        self._done = sum(min(self._visits(op), OP_VISITS) for op in missing)
+        self._visit_in_rounds(missing, graphs)
+        self._settle(missing)
+        rows = {op: self._measurement(self._journal.ops[op]) for op in missing if op in self._journal.ops}
+        info = replace(
+            self.table.info,
+            sentinel_op_us=self.steady.op.usual_us,
+            sentinel_network_us=self.steady.network.usual_us,
+        )
+        self.table = self.table.updated(info, rows)
+        self.table = self.table.updated(info, {}, self._calibration_networks(graphs))
         self.table.save(self._path)
         self._journal.remove()
         return self.table
 
-    def _known_networks(self) -> set[str]:
-        return {network.name for network in self.table.networks}
+    def _visit_in_rounds(self, ops: Sequence[OpSpec], graphs: Mapping[str, OpGraph]) -> None:
+        dtype = self.table.info.dtype
+        files = {name: write_tflite(graph, random_weights(graph), dtype=dtype) for name, graph in graphs.items()}
+        rounds = NETWORK_VISITS if graphs else OP_VISITS
+        stride = rounds // OP_VISITS
+        for number in range(rounds):
+            self._visit_ops([op for i, op in enumerate(ops) if self._visits(op) <= (number - i % stride) // stride])
+            due = [name for name in files if len(self._journal.networks.get(name, ())) <= number]
+            self._visit_networks({name: files[name] for name in due})
 
-    def _add_network(self, visits: dict[str, list[tuple[float, int]]]) -> Callable[[str, float, int], None]:
-        def add(name: str, latency_us: float, runs: int) -> None:
-            self._journal.add_network(name, latency_us)
-            visits.setdefault(name, []).append((latency_us, runs))
+    def _settle(self, ops: Sequence[OpSpec]) -> None:
+        """Visits again what the visits so far do not agree on."""
+        for _ in range(MOST_VISITS):
+            due = [op for op in ops if self._visits(op) < MOST_VISITS and not self._is_settled(op)]
+            if not due:
+                return
+            self._total += len(due)
+            self._visit_ops(due)
 
-        return add
+    def _is_settled(self, op: OpSpec) -> bool:
+        if str(op) in self.failures:
+            return True
+        fastest, second = sorted(us for us, _ in self._journal.ops[op])[:2]
+        return second - fastest <= max(TIGHT * fastest, TIGHT_US)
 
-    def _calibration_networks(
-        self, graphs: Mapping[str, OpGraph], visits: Mapping[str, Sequence[tuple[float, int]]]
-    ) -> tuple[CalibrationNetwork, ...]:
+    def _visits(self, op: OpSpec) -> int:
+        return len(self._journal.ops.get(op, ()))
+
+    def _visit_ops(self, ops: Sequence[OpSpec]) -> None:
+        due = [op for op in ops if str(op) not in self.failures]
+        dtype = self.table.info.dtype
+        for start in range(0, len(due), CHUNK):
+            chunk = due[start : start + CHUNK]
+            files = [write_micro_model(op, dtype=dtype) for op in chunk]
+            for op, timing in zip(chunk, self.steady.visit(files, OP_PROTOCOL, self.steady.op), strict=True):
+                if isinstance(timing, Failure):
+                    self.failures[str(op)] = timing.reason
+                else:
+                    self._journal.add_op(op, timing.latency_us, timing.runs)
+            self._tell(len(chunk))
+
+    def _visit_networks(self, files: Mapping[str, bytes]) -> None:
+        due = [name for name in files if name not in self.failures]
+        for start in range(0, len(due), NETWORK_CHUNK):
+            chunk = due[start : start + NETWORK_CHUNK]
+            visits = self.steady.visit([files[name] for name in chunk], NETWORK_PROTOCOL, self.steady.network)
+            for name, timing in zip(chunk, visits, strict=True):
+                if isinstance(timing, Failure):
+                    self.failures[name] = timing.reason
+                else:
+                    self._journal.add_network(name, timing.latency_us)
+            self._tell(len(chunk))
+
+    def _tell(self, visits: int) -> None:
+        self._done += visits
+        self._progress(self._done, self._total)
+
+    def _calibration_networks(self, graphs: Mapping[str, OpGraph]) -> tuple[CalibrationNetwork, ...]:
         predictor = LatencyPredictor(self.table)
         made = []
         for name, graph in graphs.items():
-            if name in visits:
+            if name in self._journal.networks:
                 op_sum_us = sum(n * predictor.op_latency(op).latency_us for op, n in graph.op_counts().items())
-                measured_us = float(np.median([us for us, _ in visits[name]])) - self.table.info.overhead_us
+                measured_us = float(np.percentile(self._journal.networks[name], 25)) - self.table.info.overhead_us
                 made.append(CalibrationNetwork(name, op_sum_us, graph.weight_bytes(self.table.info.dtype), measured_us))
         return tuple(made)
 
-    def _visit_all(
-        self,
-        keys: Sequence[Key],
-        visits: Mapping[Key, Sequence[tuple[float, int]]],
-        write: Callable[[Key], bytes],
-        add: Callable[[Key, float, int], None],
-        protocol: TimingProtocol,
-        progress: tuple[int, int],
-    ) -> None:
-        """Brings every key to the protocol's number of visits, one pass over all keys after the other."""
-        done, total = progress
-        size = CHUNK if protocol is OP_PROTOCOL else NETWORK_CHUNK
-        once = replace(protocol, visits=1)
-        for number in range(protocol.visits):
-            due = [key for key in keys if len(visits.get(key, ())) <= number and str(key) not in self.failures]
-            done += len(keys) - len(due)
-            for start in range(0, len(due), size):
-                chunk = due[start : start + size]
-                for key, timing in zip(chunk, self._undisturbed([write(key) for key in chunk], once), strict=True):
-                    if isinstance(timing, Failure):
-                        self.failures[str(key)] = timing.reason
-                    else:
-                        add(key, timing.latency_us, timing.runs)
-                done += len(chunk)
-                self._progress(done, total)
-
-    def _undisturbed(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
-        """One visit of each model, made again while the sentinel says that the machine was disturbed."""
-        sentinel = write_micro_model(SENTINEL, dtype=self.table.info.dtype)
-        best_us, best = np.inf, list[Timing | Failure]()
-        for attempt in range(RETRIES + 1):
-            first, *timings, last = self._runner.measure([sentinel, *models, sentinel], protocol)
-            if isinstance(first, Failure) or isinstance(last, Failure):
-                raise DeviceError(f"the device no longer runs the sentinel op ({first}); check it and run this again")
-            slower_us = max(first.latency_us, last.latency_us)
-            self._sentinel_us += [first.latency_us, last.latency_us]
-            if slower_us < best_us:
-                best_us, best = slower_us, timings
-            if slower_us <= DRIFT * float(np.percentile(self._sentinel_us, USUAL_PERCENTILE)):
-                break
-            if attempt < RETRIES:
-                self.remeasured_chunks += 1
-                time.sleep(PAUSE_SECONDS * 2**attempt)
-        return best
-
     def _measurement(self, visits: Sequence[tuple[float, int]]) -> Measurement:
-        times = np.array([us for us, _ in visits])
-        low, high = np.percentile(times, [25, 75])
-        marginal_us = max(float(np.median(times)) - self.table.info.overhead_us, 0.0)
+        low, high = np.percentile([us for us, _ in visits], [25, 75])
+        marginal_us = max(float(low) - self.table.info.overhead_us, 0.0)
         return Measurement(marginal_us, float(high - low) / 2, sum(runs for _, runs in visits), len(visits))
 
-    def _measure_overhead_us(self) -> float:
-        """The cost of an inference that no op accounts for: what a chain of tiny ops takes as its length goes to 0."""
-        lengths = (1, 17)
-        models = [_chain(length) for length in lengths]
-        timings = self._runner.measure(models, OP_PROTOCOL)
-        short, long = (t.latency_us if isinstance(t, Timing) else np.nan for t in timings)
-        if not np.isfinite([short, long]).all():
-            raise DeviceError(f"the device does not run the simplest model: {timings[0]}")
-        return max(float(short - (long - short) / (lengths[1] - lengths[0])), 0.0)
+
+def _overhead_us(runner: Runner) -> float:
+    """The cost of an inference that no op accounts for: what a chain of tiny ops takes as its length goes to 0."""
+    lengths = (1, 17)
+    timings = runner.measure([_chain(length) for length in lengths], replace(OP_PROTOCOL, visits=OP_VISITS))
+    short, long = (t.latency_us if isinstance(t, Timing) else np.nan for t in timings)
+    if not np.isfinite([short, long]).all():
+        raise DeviceError(f"the device does not run the simplest model: {timings[0]}")
+    return max(float(short - (long - short) / (lengths[1] - lengths[0])), 0.0)
 
 
 def _chain(length: int) -> bytes:

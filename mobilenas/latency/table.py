@@ -53,6 +53,8 @@ class TableInfo:
         method: "measured", "calibrated" (from whole networks) or "imported".
         source: Where foreign figures come from.
         overhead_us: Cost of starting one inference, which every network pays once.
+        sentinel_op_us, sentinel_network_us: What the sentinels usually take (`steady.py`); a later session finds out
+            whether the device is as it was.
         unit: Unit of the rows.
     """
 
@@ -68,6 +70,8 @@ class TableInfo:
     method: str = "measured"
     source: str = ""
     overhead_us: float = 0.0
+    sentinel_op_us: float = 0.0
+    sentinel_network_us: float = 0.0
     unit: str = "us"
 
 

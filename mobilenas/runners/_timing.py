@@ -12,8 +12,9 @@ from mobilenas.settings import Settings, check
 class TimingProtocol(Settings):
     """Visits interleaved over time, a percentile of each.
 
-    A visit loads the model afresh, warms up and runs it. A model's value is the median over its visits of the 25th
-    percentile of the visit's runs: means are useless, since preemption makes single runs arbitrarily long.
+    A visit loads the model afresh, warms up and runs it. A model's value is the lower quartile over its visits of the
+    lower quartile of the visit's runs: means are useless, since preemption makes single runs arbitrarily long, and
+    disturbances only ever add.
 
     Attributes:
         visits: Visits a model; between two of them every other model of the batch has its turn.
@@ -44,9 +45,10 @@ class Timing:
     """What one model took.
 
     Attributes:
-        latency_us: Median over the visits of the 25th percentile of the visit's runs, in `unit`.
-        spread_us: Half the range between the visits' quartiles: how far visits differ.
-        p10_us, p90_us: Percentiles over all runs.
+        latency_us: Lower quartile over the visits of `visit_us`, in `unit`.
+        spread_us: Half the range between the quartiles of `visit_us`: how far visits differ.
+        p10_us, p90_us: 10th and 90th percentile of a visit's runs: over the visits the lower quartile of the one and
+            the upper quartile of the other.
         runs, visits: How many there were.
         delegates: Partitions that the runtime gave to a delegate; 1 is what one wants.
         visit_us: The 25th percentile of each visit, in time order.
@@ -66,19 +68,33 @@ class Timing:
     @classmethod
     def from_visits(cls, visits: Sequence[Sequence[float]], delegates: int) -> "Timing":
         """Summarises the runs of all visits; `visits` holds one sequence of microseconds a visit."""
-        quartiles = tuple(float(np.percentile(times, 25)) for times in visits)
-        everything = np.concatenate([np.asarray(times) for times in visits])
-        low, high = np.percentile(quartiles, [25, 75])
-        p10, p90 = np.percentile(everything, [10, 90])
+        p10, p25, p90 = np.transpose([np.percentile(times, [10, 25, 90]) for times in visits])
         return cls(
-            latency_us=float(np.median(quartiles)),
-            spread_us=float(high - low) / 2,
-            p10_us=float(p10),
-            p90_us=float(p90),
-            runs=len(everything),
-            visits=len(quartiles),
+            latency_us=float(np.percentile(p25, 25)),
+            spread_us=float(np.percentile(p25, 75) - np.percentile(p25, 25)) / 2,
+            p10_us=float(np.percentile(p10, 25)),
+            p90_us=float(np.percentile(p90, 75)),
+            runs=sum(len(times) for times in visits),
+            visits=len(visits),
             delegates=delegates,
-            visit_us=quartiles,
+            visit_us=tuple(p25.tolist()),
+        )
+
+    @classmethod
+    def merged(cls, timings: Sequence["Timing"]) -> "Timing":
+        """One timing from several of one visit each."""
+        visit_us = [us for timing in timings for us in timing.visit_us]
+        low, high = np.percentile(visit_us, [25, 75])
+        return cls(
+            latency_us=float(low),
+            spread_us=float(high - low) / 2,
+            p10_us=float(np.percentile([timing.p10_us for timing in timings], 25)),
+            p90_us=float(np.percentile([timing.p90_us for timing in timings], 75)),
+            runs=sum(timing.runs for timing in timings),
+            visits=len(visit_us),
+            delegates=timings[0].delegates,
+            visit_us=tuple(visit_us),
+            unit=timings[0].unit,
         )
 
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from mobilenas.errors import InputError, VerificationError
 from mobilenas.export import Weights, expected_operators, output_shapes
 from mobilenas.graph import OpGraph
-from mobilenas.runners import Failure, LiteRTProcess, ModelError, Runner, Timing, TimingProtocol
+from mobilenas.latency import SteadyRunner
+from mobilenas.runners import Failure, LiteRTProcess, ModelError, Timing, TimingProtocol
 from mobilenas.verification.report import Check, Report
 
 Images = npt.NDArray[np.float32]
@@ -21,7 +22,7 @@ Float32 in another order of summation stays below: up to 9e-6 where batch norm b
 pixels, random weights, statistics of noise), 2e-6 without. Against torch in float32 it was up to 1.3e-5.
 """
 TIMEOUT_SECONDS = 120.0
-LATENCY_PROTOCOL = TimingProtocol(visits=10, runs=60, visit_seconds=0.3)
+LATENCY_PROTOCOL = TimingProtocol(visits=15, runs=200, visit_seconds=0.12)
 
 
 def verify_file(
@@ -88,8 +89,8 @@ def run_model(process: LiteRTProcess, model_id: int, model: bytes, images: Image
     return np.concatenate(found)
 
 
-def measure_file(model: bytes, runner: Runner, protocol: TimingProtocol = LATENCY_PROTOCOL) -> Timing:
-    """Times a file on an open runner.
+def measure_file(model: bytes, runner: SteadyRunner, protocol: TimingProtocol = LATENCY_PROTOCOL) -> Timing:
+    """Times a file.
 
     Raises:
         VerificationError: If the device does not run it.

@@ -9,7 +9,7 @@ from mobilenas.errors import DeviceError, InputError
 from mobilenas.export import random_weights, write_micro_model, write_tflite
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.latency import LatencyTable, Profiler, calibration_networks, load_table, table_path, up_to_date_table
-from mobilenas.latency.profiling import CHUNK, OP_PROTOCOL
+from mobilenas.latency.profiling import CHUNK, OP_VISITS
 from mobilenas.runners import open_runner
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
@@ -36,7 +36,7 @@ def test_every_op_is_measured_in_passes_and_saved(fake_device):
     assert set(table) == set(OPS)
     for op in OPS:
         assert table[op].latency_us == pytest.approx(truth_us(op, table), abs=1e-3)
-        assert table[op].visits == OP_PROTOCOL.visits
+        assert table[op].visits == OP_VISITS
     # the overhead, then three passes of three chunks, each with a sentinel on both sides
     assert FakeRunner.calls == [2, *[CHUNK + 2, CHUNK + 2, 5 + 2] * 3]
     assert profiler.failures == {}
@@ -97,7 +97,7 @@ def test_a_slow_episode_is_noticed_and_its_visits_are_made_again(fake_device):
     # trips 5 and 6 of the run are 20 % slower; so is the first try of repeating them
     FakeRunner.slow = staticmethod(lambda call: 1.2 if call in (5, 6, 8) else 1.0)
     profiler = profile(fake_device)
-    assert profiler.remeasured_chunks >= 2
+    assert profiler.steady.repeated_chunks >= 2
     table = profiler.table
     for op in OPS:
         assert table[op].latency_us == pytest.approx(truth_us(op, table), rel=0.02)

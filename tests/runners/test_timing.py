@@ -6,19 +6,26 @@ from mobilenas.errors import FieldError
 from mobilenas.runners import Timing, TimingProtocol
 
 
-def test_value_is_the_median_over_visits_of_the_25th_percentile():
+def test_value_is_the_lower_quartile_over_visits_of_their_lower_quartiles():
     timing = Timing.from_visits([[1, 2, 3, 4, 5], [10, 20, 30, 40, 50], [2, 3, 4, 5, 1000]], delegates=1)
     assert timing.visit_us == (2.0, 20.0, 3.0)
-    assert timing.latency_us == 3.0
+    assert timing.latency_us == 2.5
     assert timing.runs == 15
     assert timing.visits == 3
     assert timing.spread_us == pytest.approx((11.5 - 2.5) / 2)
 
 
-def test_percentiles_are_over_all_runs():
-    timing = Timing.from_visits([list(range(1, 51)), list(range(51, 102))], delegates=1)
-    assert timing.p10_us == pytest.approx(11)
-    assert timing.p90_us == pytest.approx(91)
+def test_percentiles_lie_around_the_value():
+    timing = Timing.from_visits([list(range(1, 12)), list(range(101, 112))], delegates=1)
+    assert timing.p10_us == pytest.approx(2 + 0.25 * 100)
+    assert timing.latency_us == pytest.approx(3.5 + 0.25 * 100)
+    assert timing.p90_us == pytest.approx(10 + 0.75 * 100)
+
+
+def test_merged_timings_are_as_if_the_visits_had_been_made_together():
+    visits = [[1, 2, 3, 4, 5], [10, 20, 30, 40, 50], [2, 3, 4, 5, 1000]]
+    apart = [Timing.from_visits([visit], delegates=1) for visit in visits]
+    assert Timing.merged(apart) == Timing.from_visits(visits, delegates=1)
 
 
 @pytest.mark.parametrize(

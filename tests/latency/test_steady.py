@@ -1,0 +1,87 @@
+"""SteadyRunner on a device that is disturbed when the test says so."""
+
+import pytest
+from fake_runner import FakeRunner, latency_us
+
+from mobilenas.errors import DeviceError
+from mobilenas.latency import SteadyRunner
+from mobilenas.latency import steady as steady_module
+from mobilenas.runners import Failure, TimingProtocol, open_runner
+
+FILES = [b"a" * 1000, b"b" * 2000, b"c" * 3000, b"d" * 4000, b"e" * 5000]
+PROTOCOL = TimingProtocol(visits=3, runs=5)
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """Pauses are noted instead of waited for; they pass on the clock."""
+    slept = []
+    monkeypatch.setattr(steady_module.time, "sleep", slept.append)
+    monkeypatch.setattr(steady_module.time, "monotonic", lambda: sum(slept))
+    return slept
+
+
+def steady(device, **usual):
+    with open_runner(device) as runner:
+        return SteadyRunner(runner, **usual)
+
+
+def test_an_undisturbed_device_is_asked_once_a_visit_and_chunk(fake_device, pauses):
+    runner = steady(fake_device)
+    timings = runner.measure(FILES, PROTOCOL)
+    assert [t.latency_us for t in timings] == [latency_us(file) for file in FILES]
+    assert [t.visits for t in timings] == [3] * 5
+    assert FakeRunner.calls == [4 + 2, 1 + 2] * 3
+    assert pauses == []
+    assert runner.drift() == ""
+
+
+def test_a_slow_chunk_is_made_again_after_pauses_that_double(fake_device, pauses):
+    FakeRunner.slow = staticmethod(lambda call: 1.3 if call in (2, 3, 4) else 1.0)
+    runner = steady(fake_device)
+    timings = runner.measure(FILES, PROTOCOL)
+    assert [t.latency_us for t in timings] == [latency_us(file) for file in FILES]
+    assert all(t.spread_us == 0 for t in timings)
+    assert runner.repeated_chunks == 3
+    assert pauses == [0.2, 0.4, 0.8]
+
+
+def test_a_device_that_is_slow_from_the_start_is_seen_by_what_an_earlier_session_knew(fake_device, pauses):
+    first = steady(fake_device)
+    first.measure(FILES, PROTOCOL)
+    FakeRunner.slow = staticmethod(lambda call: 1.5)
+    second = steady(fake_device, op_us=first.op.usual_us, network_us=first.network.usual_us)
+    second.measure(FILES, PROTOCOL)
+    assert second.repeated_chunks > 0
+    assert second.drift() == "the device runs mobilenet_v2 50 % slower than when its latency table was made"
+    assert second.network.usual_us == first.network.usual_us
+
+
+def test_patience_ends(fake_device, pauses):
+    FakeRunner.slow = staticmethod(lambda call: 1.5)
+    runner = steady(fake_device, network_us=1.0)
+    runner.measure(FILES, TimingProtocol(visits=60, runs=5))
+    assert sum(pauses) < 2 * steady_module.PATIENCE_SECONDS
+    assert FakeRunner.calls[-1] == 1 + 2
+
+
+def test_of_all_tries_the_least_disturbed_counts(fake_device, pauses):
+    FakeRunner.slow = staticmethod(lambda call: {0: 1.0, 1: 1.4, 2: 1.2, 3: 1.3, 4: 1.5}[call])
+    runner = steady(fake_device)
+    runner.visit(FILES, TimingProtocol(visits=1, runs=5), runner.op)
+    timings = runner.visit(FILES, TimingProtocol(visits=1, runs=5), runner.op)
+    assert [t.latency_us for t in timings] == pytest.approx([1.2 * latency_us(file) for file in FILES])
+
+
+def test_a_refused_file_fails_alone(fake_device, pauses):
+    FakeRunner.refuse = b"bbbb"
+    timings = steady(fake_device).measure(FILES, PROTOCOL)
+    assert isinstance(timings[1], Failure)
+    assert [t.visits for t in timings if not isinstance(t, Failure)] == [3] * 4
+
+
+def test_a_device_that_does_not_run_the_sentinel_is_lost(fake_device, pauses):
+    runner = steady(fake_device)
+    FakeRunner.refuse = runner.network.write()
+    with pytest.raises(DeviceError, match="mobilenet_v2"):
+        runner.measure(FILES, PROTOCOL)
