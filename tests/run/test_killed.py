@@ -89,7 +89,7 @@ def test_killed_at_random_moments(tmp_path, home, undisturbed):
     for _ in range(4):
         process = start(home, arguments(run))
         try:
-            process.communicate(timeout=moments.uniform(0.3, 0.9) * seconds)
+            process.communicate(timeout=moments.uniform(0.05, 0.3) * seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
