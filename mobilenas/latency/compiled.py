@@ -2,17 +2,23 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mobilenas.graph import OpSpec
-from mobilenas.latency.predictor import INTERVAL, SHARED_ERROR, LatencyPredictor
+from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.spaces import Factor, SearchSpace
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Floats = npt.NDArray[np.float64]
+Pairs = npt.NDArray[np.complex128]
+"""Two figures each, real and imaginary part: numpy gathers and adds such a pair in one step."""
 Genotypes = npt.NDArray[np.integer]
-CHUNK = 4096
+CHUNK = 8192
 """Genotypes that are looked up at once, so that the intermediate arrays stay in the cache."""
 
 
@@ -31,7 +37,7 @@ class CompiledLatency:
         self._choices = tuple(len(choices) for choices in space.decisions.values())
         costs: dict[OpSpec, Floats] = {}
         self._factors = [_FactorTable(factor, self._choices, predictor, costs) for factor in space.factors()]
-        self.interpolated = any(table.values[:, 2].any() for table in self._factors)
+        self.interpolated = any(table.errors.any() for table in self._factors)
 
     def latency_ms(self, genotypes: Genotypes | Sequence[Sequence[int]]) -> Floats:
         """Predicted latency of each genotype.
@@ -42,52 +48,88 @@ class CompiledLatency:
         Returns:
             Milliseconds, shape (N,).
         """
-        return self._total_us(self._sums(genotypes)) / 1e3
+        costs, _ = self._sums(genotypes, errors=False)
+        return self._total_us(costs) / 1e3
 
     def upper_ms(self, genotypes: Genotypes | Sequence[Sequence[int]]) -> Floats:
         """Upper end of each genotype's 90 % interval, milliseconds, shape (N,)."""
-        sums = self._sums(genotypes)
-        total = self._total_us(sums)
-        ops = SHARED_ERROR * sums[:, 2] ** 2 + (1 - SHARED_ERROR) * sums[:, 3]
-        error = self._predictor.table.calibration.error
-        return (total + INTERVAL * np.sqrt((error * total) ** 2 + ops)) / 1e3
+        costs, errors = self._sums(genotypes, errors=True)
+        total = self._total_us(costs)
+        return (total + self._predictor.half_width_us(total, errors.real, errors.imag)) / 1e3
 
-    def _total_us(self, sums: Floats) -> Floats:
+    def expected_ms(self, probabilities: Sequence["Tensor"]) -> "Tensor":
+        """Expected latency of a network whose choices are drawn independently, differentiable.
+
+        The footprint term is taken at the expected bytes of weights: it is convex, so the result is at most the true
+        expectation, and equal to it where the bytes are certain or on one side of the knee.
+
+        Args:
+            probabilities: One tensor a decision, its choices' probabilities, shape (choices,).
+
+        Returns:
+            Milliseconds, a scalar; gradients flow to `probabilities`.
+
+        Source: the expected latency of FBNet (arXiv:1812.03443, section 3.3) and ProxylessNAS (arXiv:1812.00332,
+        section 3.3.2).
+
+        Differs from the paper: ops that depend on several decisions (a block's input channels on the filters before
+        it) are weighted by their joint probability instead of being told apart by one decision only.
+        """
+        us, size = probabilities[0].new_zeros(()), probabilities[0].new_zeros(())
+        for table in self._factors:
+            joint = probabilities[0].new_ones(1)
+            for decision in table.decisions:
+                joint = (joint[:, None] * probabilities[decision]).flatten()
+            us = us + joint @ joint.new_tensor(table.costs.real)
+            size = size + joint @ joint.new_tensor(table.costs.imag)
+        info, calibration = self._predictor.table.info, self._predictor.table.calibration
+        beyond = (size / 1e6 - calibration.knee_mb).clamp(min=0)
+        return (info.overhead_us + calibration.scale * us + calibration.us_per_mb * beyond) / 1e3
+
+    def _total_us(self, costs: Pairs) -> Floats:
         table = self._predictor.table
-        return table.info.overhead_us + table.calibration.network_us(sums[:, 0], sums[:, 1])
+        return table.info.overhead_us + table.calibration.network_us(costs.real, costs.imag)
 
-    def _sums(self, genotypes: Genotypes | Sequence[Sequence[int]]) -> Floats:
-        """Sums over all ops, shape (N, 4): microseconds, weight bytes, standard errors, variances."""
+    def _sums(self, genotypes: Genotypes | Sequence[Sequence[int]], errors: bool) -> tuple[Pairs, Pairs]:
+        """Sums over all ops, shape (N,): (microseconds, weight bytes) and, where asked, (errors, variances)."""
         array = np.atleast_2d(np.asarray(genotypes))
-        sums = np.zeros((len(array), 4))
+        costs, doubts = np.zeros(len(array), np.complex128), np.zeros(len(array), np.complex128)
         for start in range(0, len(array), CHUNK):
-            part = np.ascontiguousarray(array[start : start + CHUNK].T)
+            part = np.ascontiguousarray(array[start : start + CHUNK].T, np.intp)
             for table in self._factors:
-                sums[start : start + CHUNK] += table.look_up(part)
-        return sums
+                index = table.index(part)
+                costs[start : start + CHUNK] += table.costs[index]
+                if errors and self.interpolated:
+                    doubts[start : start + CHUNK] += table.errors[index]
+        return costs, doubts
 
 
 class _FactorTable:
-    """What one factor contributes, by the combination of its choices."""
+    """What one factor contributes, by the combination of its choices.
+
+    Attributes:
+        decisions: Indices of its decisions.
+        costs: (microseconds, weight bytes), by combination.
+        errors: (standard error, variance), by combination.
+    """
 
     def __init__(
         self, factor: Factor, choices: Sequence[int], predictor: LatencyPredictor, costs: dict[OpSpec, Floats]
     ) -> None:
-        self._decisions = factor.decisions
+        self.decisions = factor.decisions
         sizes = [choices[d] for d in factor.decisions]
         self._strides = [int(np.prod(sizes[i + 1 :])) for i in range(len(sizes))]
-        rows = [
-            _contribution(factor.ops(combination), costs, predictor)
-            for combination in itertools.product(*(range(size) for size in sizes))
-        ]
-        self.values = np.array(rows)
+        combinations = itertools.product(*(range(size) for size in sizes))
+        rows = np.array([_contribution(factor.ops(combination), costs, predictor) for combination in combinations])
+        self.costs: Pairs = rows[:, 0] + 1j * rows[:, 1]
+        self.errors: Pairs = rows[:, 2] + 1j * rows[:, 3]
 
-    def look_up(self, genotypes: Genotypes) -> Floats:
-        """Contributions of genotypes given as (decisions, N), shape (N, 4)."""
+    def index(self, genotypes: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Which combination each genotype has, given as (decisions, N); shape (N,)."""
         index = np.zeros(genotypes.shape[1], np.intp)
-        for decision, stride in zip(self._decisions, self._strides, strict=True):
-            index += genotypes[decision].astype(np.intp) * stride
-        return self.values[index]
+        for decision, stride in zip(self.decisions, self._strides, strict=True):
+            index += genotypes[decision] * stride if stride > 1 else genotypes[decision]
+        return index
 
 
 def _contribution(counts: Mapping[OpSpec, int], costs: dict[OpSpec, Floats], predictor: LatencyPredictor) -> Floats:

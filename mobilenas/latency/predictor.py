@@ -1,12 +1,17 @@
 """LatencyPredictor: the latency of a network from its ops."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency.interpolation import Interpolation
 from mobilenas.latency.table import LatencyTable
+
+Floats = npt.NDArray[np.float64]
+Values = float | Floats
 
 INTERVAL = 1.645
 """Standard errors on each side of a 90 % interval."""
@@ -49,6 +54,23 @@ class Latency:
     unmeasured: tuple[OpSpec, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedGraph:
+    """A network as one predictor sees it.
+
+    Attributes:
+        by_op: What each distinct op costs, once.
+        counts, op_us, error_us: How often each occurs, its latency and its standard error; shape (distinct ops,).
+        weight_bytes: Bytes of all weights.
+    """
+
+    by_op: Mapping[OpSpec, OpLatency]
+    counts: Floats
+    op_us: Floats
+    error_us: Floats
+    weight_bytes: float
+
+
 class LatencyPredictor:
     """Predicts from one latency table; a look-up an op.
 
@@ -83,35 +105,51 @@ class LatencyPredictor:
         Raises:
             InputError: If the table is empty.
         """
-        counts = graph.op_counts()
-        by_op = {op: self.op_latency(op) for op in counts}
-        op_sum_us = sum(count * by_op[op].latency_us for op, count in counts.items())
-        error_sum = sum(count * by_op[op].error_us for op, count in counts.items())
-        error_squares = sum(count * by_op[op].error_us ** 2 for op, count in counts.items())
-        weight_bytes = float(graph.weight_bytes(self.table.info.dtype))
-        total_us = self.network_us(op_sum_us, weight_bytes)
-        low_us, high_us = self.interval_us(total_us, error_sum, error_squares)
+        prepared = self.prepare(graph)
+        total_us, half_us = self.predict_us(prepared)
         return Latency(
             ms=total_us / 1e3,
-            low_ms=low_us / 1e3,
-            high_ms=high_us / 1e3,
-            footprint_ms=(total_us - self.network_us(op_sum_us, 0.0)) / 1e3,
-            by_op=by_op,
-            unmeasured=tuple(op for op, latency in by_op.items() if latency.source == "interpolated"),
+            low_ms=max(total_us - half_us, 0.0) / 1e3,
+            high_ms=(total_us + half_us) / 1e3,
+            footprint_ms=(total_us - self.network_us(float(prepared.counts @ prepared.op_us), 0.0)) / 1e3,
+            by_op=prepared.by_op,
+            unmeasured=tuple(op for op, latency in prepared.by_op.items() if latency.source == "interpolated"),
         )
+
+    def prepare(self, graph: OpGraph) -> "PreparedGraph":
+        """A network whose ops are looked up, for predictions again and again.
+
+        Raises:
+            InputError: If the table is empty.
+        """
+        counts = graph.op_counts()
+        by_op = {op: self.op_latency(op) for op in counts}
+        return PreparedGraph(
+            by_op=by_op,
+            counts=np.array(list(counts.values()), np.float64),
+            op_us=np.array([latency.latency_us for latency in by_op.values()]),
+            error_us=np.array([latency.error_us for latency in by_op.values()]),
+            weight_bytes=graph.weight_bytes(self.table.info.dtype),
+        )
+
+    def predict_us(self, prepared: "PreparedGraph") -> tuple[float, float]:
+        """Predicted latency of a prepared network and half the width of its 90 % interval, microseconds."""
+        counts, errors = prepared.counts, prepared.error_us
+        total_us = self.network_us(float(counts @ prepared.op_us), prepared.weight_bytes)
+        return total_us, float(self.half_width_us(total_us, counts @ errors, counts @ errors**2))
 
     def network_us(self, op_sum_us: float, weight_bytes: float) -> float:
         """Latency of a network whose ops and weights sum to these."""
         return float(self.table.info.overhead_us + self.table.calibration.network_us(op_sum_us, weight_bytes))
 
-    def interval_us(self, total_us: float, error_sum_us: float, error_squares_us: float) -> tuple[float, float]:
-        """90 % interval around a prediction.
+    def half_width_us(self, total_us: Values, error_sum_us: Values, error_squares_us: Values) -> Floats:
+        """Half the width of the 90 % interval around predictions; numbers or arrays of them.
 
         Args:
             total_us: The prediction.
             error_sum_us: Sum over all ops of their standard errors.
             error_squares_us: Sum over all ops of their variances.
         """
-        ops = SHARED_ERROR * error_sum_us**2 + (1 - SHARED_ERROR) * error_squares_us
-        half = INTERVAL * math.sqrt((self.table.calibration.error * total_us) ** 2 + ops)
-        return max(total_us - half, 0.0), total_us + half
+        ops = SHARED_ERROR * np.square(error_sum_us) + (1 - SHARED_ERROR) * np.asarray(error_squares_us)
+        half: Floats = INTERVAL * np.sqrt(np.square(self.table.calibration.error * np.asarray(total_us)) + ops)
+        return half

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mobilenas.latency import Calibration, CompiledLatency, LatencyPredictor, LatencyTable, Measurement, TableInfo
 from mobilenas.spaces.mnasnet import MnasNetSpace
@@ -37,3 +38,42 @@ def test_one_genotype_as_a_tuple(space):
     latency = CompiledLatency(predictor, space).latency_ms([genotype])
     assert latency.shape == (1,)
     assert latency[0] == pytest.approx(predictor.predict(space.decode(genotype).graph()).ms)
+
+
+def test_a_prepared_graph_is_predicted_as_the_graph(space):
+    predictor = predictor_with(space, lambda rng: rng.random() < 0.8)
+    graph = space.decode(space.sample(np.random.default_rng(3))).graph()
+    latency = predictor.predict(graph)
+    total_us, half_us = predictor.predict_us(predictor.prepare(graph))
+    assert (total_us / 1e3, (total_us + half_us) / 1e3) == (latency.ms, latency.high_ms)
+
+
+def test_expected_latency_of_certain_choices_is_the_latency(space):
+    compiled = CompiledLatency(predictor_with(space, lambda rng: True), space)
+    genotype = space.sample(np.random.default_rng(4))
+    sizes = [len(choices) for choices in space.decisions.values()]
+    certain = [
+        torch.nn.functional.one_hot(torch.tensor(choice), size).double()
+        for choice, size in zip(genotype, sizes, strict=True)
+    ]
+    assert compiled.expected_ms(certain).item() == pytest.approx(compiled.latency_ms([genotype])[0], rel=1e-9)
+
+
+def test_expected_latency_is_the_mean_over_samples_and_has_gradients(space):
+    predictor = predictor_with(space, lambda rng: True)
+    linear = LatencyPredictor(
+        LatencyTable(predictor.table.info, dict(predictor.table), calibration=Calibration(1.1, 0.0, 0.0, 0.02, 10))
+    )
+    compiled = CompiledLatency(linear, space)
+    rng = np.random.default_rng(5)
+    logits = [torch.tensor(rng.normal(size=len(choices)), requires_grad=True) for choices in space.decisions.values()]
+    probabilities = [torch.softmax(logit, 0) for logit in logits]
+    expected = compiled.expected_ms(probabilities)
+    drawn = np.stack([rng.choice(len(p), size=20_000, p=p.detach().numpy()) for p in probabilities], axis=1)
+    assert expected.item() == pytest.approx(compiled.latency_ms(drawn).mean(), rel=0.01)
+    expected.backward()
+    step = 1e-4
+    with torch.no_grad():
+        logits[0][1] += step
+        moved = compiled.expected_ms([torch.softmax(logit, 0) for logit in logits])
+    assert (moved - expected).item() / step == pytest.approx(logits[0].grad[1].item(), rel=1e-2)
