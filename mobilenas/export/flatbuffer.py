@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from mobilenas.export.quantization import Quantization
+from mobilenas.export.versions import operator_version
+
 ALIGNMENT = 16
 OPTIONS = {
     "CONV_2D": "Conv2DOptions",
@@ -23,6 +26,8 @@ OPTIONS = {
     "SLICE": "SliceOptions",
     "RESHAPE": "ReshapeOptions",
     "HARD_SWISH": "HardSwishOptions",
+    "QUANTIZE": "QuantizeOptions",
+    "DEQUANTIZE": "DequantizeOptions",
 }
 """Operators that have a builtin options table, and its name."""
 
@@ -47,7 +52,7 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the generated sch
 
 
 class FlatbufferModel:
-    """Collects the parts of one single-subgraph float model."""
+    """Collects the parts of one single-subgraph model."""
 
     def __init__(self) -> None:
         self._subgraph = schema.SubGraphT()
@@ -59,35 +64,44 @@ class FlatbufferModel:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], int] = {}
         self._constant_bytes = 0
 
-    def input(self, shape: Sequence[int], name: str) -> int:
-        """A float32 input of the model."""
-        index = self._tensor(shape, np.dtype(np.float32), name)
+    def input(self, shape: Sequence[int], name: str, quantization: Quantization | None = None) -> int:
+        """An input of the model: int8 where a quantization is given, else float32."""
+        index = self._tensor(shape, _activation_type(quantization), name, quantization=quantization)
         self._subgraph.inputs.append(index)
         return index
 
-    def constant(self, value: npt.NDArray[np.generic], name: str) -> int:
-        """A constant tensor; equal small ones are shared."""
+    def constant(self, value: npt.NDArray[np.generic], name: str, quantization: Quantization | None = None) -> int:
+        """A constant tensor; equal small ones are shared, unless they are quantized."""
         array = np.require(value, requirements="C")
-        key = (array.dtype.str, array.shape, array.tobytes()) if array.nbytes <= 64 else None
+        share = quantization is None and array.nbytes <= 64
+        key = (array.dtype.str, array.shape, array.tobytes()) if share else None
         if key in self._constants:
             return self._constants[key]
         buffer = _AlignedBuffer()
         buffer.data = array.data.cast("B") if array.ndim else array.tobytes()  # not copied; a scalar cannot be cast
         self._buffers.append(buffer)
         self._constant_bytes += array.nbytes + ALIGNMENT
-        index = self._tensor(array.shape, array.dtype, name, len(self._buffers) - 1)
+        index = self._tensor(array.shape, array.dtype, name, len(self._buffers) - 1, quantization)
         if key:
             self._constants[key] = index
         return index
 
     def operator(
-        self, code: str, inputs: Sequence[int], out_shape: Sequence[int], options: Mapping[str, object], name: str
+        self,
+        code: str,
+        inputs: Sequence[int],
+        out_shape: Sequence[int],
+        options: Mapping[str, object],
+        name: str,
+        quantization: Quantization | None = None,
     ) -> int:
-        """Appends an operator and returns its output tensor."""
+        """Appends an operator and returns its output tensor: int8 where a quantization is given, else float32."""
         operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(code, 2 if options.get("dilationHFactor", 1) != 1 and "DEPTH" in code else 1)
         operator.inputs = list(inputs)
-        operator.outputs = [self._tensor(out_shape, np.dtype(np.float32), name)]
+        operator.outputs = [self._tensor(out_shape, _activation_type(quantization), name, quantization=quantization)]
+        tensors = self._subgraph.tensors
+        version = operator_version(code, options, [tensors[i] for i in inputs], tensors[operator.outputs[0]])
+        operator.opcodeIndex = self._code(code, version)
         if code in OPTIONS:
             table = getattr(schema, OPTIONS[code] + "T")()
             for field, value in options.items():
@@ -129,13 +143,23 @@ class FlatbufferModel:
         signature.outputs = [_tensor_map(f"output_{i}", t) for i, t in enumerate(self._subgraph.outputs)]
         return signature
 
-    def _tensor(self, shape: Sequence[int], dtype: np.dtype[np.generic], name: str, buffer: int = 0) -> int:
+    def _tensor(
+        self,
+        shape: Sequence[int],
+        dtype: np.dtype[np.generic],
+        name: str,
+        buffer: int = 0,
+        quantization: Quantization | None = None,
+    ) -> int:
         tensor = schema.TensorT()
         tensor.shape = [int(size) for size in shape]
         tensor.hasRank = True
         tensor.type = getattr(schema.TensorType, dtype.name.upper())
         tensor.buffer = buffer
         tensor.name = name
+        if quantization is not None:
+            tensor.quantization = _quantization_table(quantization)
+            self._constant_bytes += 12 * len(quantization.scale)
         self._subgraph.tensors.append(tensor)
         return len(self._subgraph.tensors) - 1
 
@@ -147,3 +171,15 @@ def _tensor_map(name: str, tensor: int) -> object:
     entry = schema.TensorMapT()
     entry.name, entry.tensorIndex = name, tensor
     return entry
+
+
+def _activation_type(quantization: Quantization | None) -> np.dtype[np.generic]:
+    return np.dtype(np.float32 if quantization is None else np.int8)
+
+
+def _quantization_table(quantization: Quantization) -> object:
+    table = schema.QuantizationParametersT()
+    table.scale = quantization.scale
+    table.zeroPoint = np.full(len(quantization.scale), quantization.zero_point, np.int64)
+    table.quantizedDimension = quantization.axis
+    return table

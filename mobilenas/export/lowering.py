@@ -4,31 +4,43 @@ Micro-models and whole networks use it, so what is timed is what ships.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from mobilenas.errors import InputError
 from mobilenas.export.tflite_op import Constant, Input, Operand, Parameter, Result, TfliteOp
-from mobilenas.export.windows import binary, dilation, padding_op, pool, windowed
+from mobilenas.export.windows import average_by_convolution, binary, dilation, padding_op, pool, windowed
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.registry import unknown
 
-DTYPES = ("float32",)
+DTYPES = ("float32", "float16", "int8")
 MAX_CONCATENATED = 5
 """XNNPACK takes no more tensors in one concatenation."""
+LOGISTIC_BOUNDS = (0.0, 255 / 256)
+"""TFLite demands scale 1/256 and zero point -128 of an int8 LOGISTIC."""
 
 
 def lower(spec: OpSpec, dtype: str = "float32") -> tuple[TfliteOp, ...]:
     """The operators that compute `spec`, in execution order; the last one gives its output.
 
-    XNNPACK takes every form here as a whole, into one delegate; a test holds it.
+    XNNPACK takes every form here as a whole, into one delegate; a test holds it. In float16 the weights go through
+    DEQUANTIZE and everything is computed in float32. In int8 XNNPACK leaves out HARD_SWISH, AVERAGE_POOL_2D, RELU and
+    RELU6, so there those ops have other forms.
+
+    Args:
+        spec: The op.
+        dtype: One of `DTYPES`.
 
     Raises:
         InputError: If the dtype is not known.
     """
     if dtype not in DTYPES:
         raise InputError(unknown("dtype", dtype, list(DTYPES)))
-    return _RULES[spec.kind](spec)
+    if dtype == "int8":
+        return _INT8_RULES[spec.kind](spec)
+    operators = _RULES[spec.kind](spec)
+    return _dequantized(operators) if dtype == "float16" else operators
 
 
 def _conv(spec: OpSpec) -> tuple[TfliteOp, ...]:
@@ -63,12 +75,30 @@ def _two(code: str) -> Callable[[OpSpec], tuple[TfliteOp, ...]]:
 
 
 def _hard_sigmoid(spec: OpSpec) -> tuple[TfliteOp, ...]:
-    shifted = binary("ADD", Input(), _scalar(3.0), spec.out_shape, "relu6")
-    return shifted, binary("MUL", Result(0), _scalar(1 / 6), spec.out_shape)
+    shifted = replace(binary("ADD", Input(), _scalar(3.0), spec.out_shape, "relu6"), bounds=(0.0, 6.0))
+    return shifted, replace(binary("MUL", Result(0), _scalar(1 / 6), spec.out_shape), bounds=(0.0, 1.0))
+
+
+def _int8_hard_swish(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    gate = _hard_sigmoid(spec)
+    return *gate, binary("MUL", Input(), Result(len(gate) - 1), spec.out_shape)
+
+
+def _int8_sigmoid(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    """TFLite fixes the scale of LOGISTIC; after QUANTIZE the output can share one with whatever it is joined with."""
+    gate = TfliteOp("LOGISTIC", (Input(),), spec.out_shape, bounds=LOGISTIC_BOUNDS)
+    return gate, TfliteOp("QUANTIZE", (Result(0),), spec.out_shape, bounds=(0.0, 1.0))
+
+
+def _clamp(activation: str) -> Callable[[OpSpec], tuple[TfliteOp, ...]]:
+    """A pool of one pixel with a fused activation, which XNNPACK takes as the activation alone."""
+    ones = {"filterHeight": 1, "filterWidth": 1, "strideH": 1, "strideW": 1}
+    options = {**ones, "padding": "VALID", "fusedActivationFunction": activation}
+    return lambda spec: (TfliteOp("MAX_POOL_2D", (Input(),), spec.out_shape, options),)
 
 
 def _silu(spec: OpSpec) -> tuple[TfliteOp, ...]:
-    gate = TfliteOp("LOGISTIC", (Input(),), spec.out_shape)
+    gate = TfliteOp("LOGISTIC", (Input(),), spec.out_shape, bounds=LOGISTIC_BOUNDS)
     return gate, binary("MUL", Input(), Result(0), spec.out_shape)
 
 
@@ -114,3 +144,28 @@ _RULES: dict[OpKind, Callable[[OpSpec], tuple[TfliteOp, ...]]] = {
     OpKind.SIGMOID: _elementwise("LOGISTIC"),
     OpKind.SILU: _silu,
 }
+
+_INT8_RULES = _RULES | {
+    OpKind.AVG_POOL2D: average_by_convolution,
+    OpKind.RELU: _clamp("RELU"),
+    OpKind.RELU6: _clamp("RELU6"),
+    OpKind.HARD_SWISH: _int8_hard_swish,
+    OpKind.SIGMOID: _int8_sigmoid,
+}
+
+
+def _dequantized(operators: tuple[TfliteOp, ...]) -> tuple[TfliteOp, ...]:
+    """Operators whose parameters are read through DEQUANTIZE, which XNNPACK does once, when it loads the file."""
+    parameters = [operand for op in operators for operand in op.inputs if isinstance(operand, Parameter)]
+
+    def shifted(operand: Operand) -> Operand:
+        match operand:
+            case Parameter():
+                return Result(parameters.index(operand))
+            case Result(index):
+                return Result(index + len(parameters))
+            case _:
+                return operand
+
+    before = [TfliteOp("DEQUANTIZE", (parameter,), ()) for parameter in parameters]
+    return *before, *(replace(op, inputs=tuple(map(shifted, op.inputs))) for op in operators)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from mobilenas.graph import Shape
-
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -47,13 +45,17 @@ class TfliteOp:
     Attributes:
         code: Name in `BuiltinOperator`, such as `CONV_2D`.
         inputs: What it reads.
-        out_shape: (height, width, channels) of its output.
+        out_shape: (height, width, channels) of its output; empty where it has the shape of its input.
         options: Fields of its builtin options table, by name.
         flat: Whether its output is (1, channels) and not (1, height, width, channels).
+        bounds: In int8, the (low, high) between which every output lies, where it follows from what is computed.
+        keeps_scale: In int8, whether its output has the scale and the zero point of its inputs.
     """
 
     code: str
     inputs: tuple[Operand, ...]
-    out_shape: Shape
+    out_shape: tuple[int, ...]
     options: Mapping[str, object] = field(default_factory=dict)
     flat: bool = False
+    bounds: tuple[float, float] | None = None
+    keeps_scale: bool = False

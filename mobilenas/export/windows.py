@@ -54,15 +54,38 @@ def pool(spec: OpSpec) -> tuple[TfliteOp, ...]:
 
     XNNPACK's pools refuse a window of one pixel and strides beyond the window; those become depthwise convolutions.
     """
-    window = {"filterHeight": spec.kernel_size[0], "filterWidth": spec.kernel_size[1]}
     if spec.kernel_size == (1, 1):
-        return (_window_sums(spec, Input(), spec.activation),)
+        return (_picked(spec, Input(), spec.activation),)
+    window = {"filterHeight": spec.kernel_size[0], "filterWidth": spec.kernel_size[1]}
     skips = any(stride > kernel for stride, kernel in zip(spec.stride, spec.kernel_size, strict=True))
     if spec.kind is OpKind.MAX_POOL2D:
         return _skipping_max_pool(spec) if skips else windowed(spec, "MAX_POOL_2D", (), window, _lowest_around)
     if spec.padding in ("same", "valid") and not skips:
         return windowed(spec, "AVERAGE_POOL_2D", (), window)
-    return _average_by_sums(spec)
+    return average_by_convolution(spec)
+
+
+def average_by_convolution(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    """The mean of each window as a constant depthwise convolution.
+
+    Where some windows have fewer real pixels than others, it divides by the largest number, and a multiplication by a
+    constant map makes that up.
+    """
+    height, width, _ = spec.in_shapes[0]
+    real = np.pad(np.ones((height, width), np.float32), spec.explicit_padding)
+    rows, columns, channels = spec.out_shape
+    windows = np.lib.stride_tricks.sliding_window_view(real, spec.kernel_size)[:: spec.stride[0], :: spec.stride[1]]
+    counts = np.maximum(windows.sum((2, 3))[:rows, :columns], 1).reshape(1, rows, columns, 1)
+    most = counts.max()
+    kernel = Constant(np.full((1, *spec.kernel_size, channels), 1 / most, np.float32))
+    operands = (kernel, Constant(np.zeros(channels, np.float32)))
+    options = {"depthMultiplier": 1, **dilation(spec)}
+    if counts.min() == most:
+        return windowed(spec, "DEPTHWISE_CONV_2D", operands, options)
+    *before, means = windowed(replace(spec, activation="none"), "DEPTHWISE_CONV_2D", operands, options)
+    border = Constant(most / counts)
+    scaled = binary("MUL", Result(len(before)), border, spec.out_shape, spec.activation)
+    return *before, replace(means, keeps_scale=True), scaled
 
 
 def _skipping_max_pool(spec: OpSpec) -> tuple[TfliteOp, ...]:
@@ -87,13 +110,13 @@ def _skipping_max_pool(spec: OpSpec) -> tuple[TfliteOp, ...]:
         kernel_size=(1, 1),
         stride=(stride_h // pool_h, stride_w // pool_w),
     )
-    return *around, pool, _window_sums(picked, Result(len(around)), spec.activation)
+    return *around, pool, _picked(picked, Result(len(around)), spec.activation)
 
 
-def _window_sums(spec: OpSpec, operand: Operand, activation: str = "none") -> TfliteOp:
-    """Sum of each window as a constant depthwise convolution; of one pixel, which XNNPACK's pools refuse, the pixel."""
+def _picked(spec: OpSpec, operand: Operand, activation: str = "none") -> TfliteOp:
+    """Every stride-th pixel, by a depthwise convolution of one pixel."""
     channels = spec.out_channels
-    ones = Constant(np.ones((1, *spec.kernel_size, channels), np.float32))
+    ones = Constant(np.ones((1, 1, 1, channels), np.float32))
     zeros = Constant(np.zeros(channels, np.float32))
     options = {
         "padding": "VALID",
@@ -104,20 +127,6 @@ def _window_sums(spec: OpSpec, operand: Operand, activation: str = "none") -> Tf
         **dilation(spec),
     }
     return TfliteOp("DEPTHWISE_CONV_2D", (operand, ones, zeros), spec.out_shape, options)
-
-
-def _average_by_sums(spec: OpSpec) -> tuple[TfliteOp, ...]:
-    """The sum of each window times one over the number of its real pixels."""
-    height, width, _ = spec.in_shapes[0]
-    real = np.pad(np.ones((height, width), np.float32), spec.explicit_padding)
-    rows, columns, _ = spec.out_shape
-    windows = np.lib.stride_tricks.sliding_window_view(real, spec.kernel_size)[:: spec.stride[0], :: spec.stride[1]]
-    counts = np.maximum(windows.sum((2, 3))[:rows, :columns], 1).reshape(1, rows, columns, 1)
-    return (
-        padding_op(spec),
-        _window_sums(spec, Result(0)),
-        binary("MUL", Result(1), Constant(1 / counts), spec.out_shape, spec.activation),
-    )
 
 
 def _lowest_around(spec: OpSpec) -> tuple[TfliteOp, ...]:
