@@ -82,7 +82,7 @@ class QuantizationPlan:
         return self._found[group]
 
     def _add(self, op: TfliteOp, node: OpNode, sources: Sequence[int], largest: float) -> int:
-        if op.code in KEEPS_SCALE or op.keeps_scale:
+        if op.code in KEEPS_SCALE:
             out = self._tensor((0.0, 0.0))
             for source in sources:
                 self._join(source, out)

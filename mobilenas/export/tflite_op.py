@@ -48,8 +48,8 @@ class TfliteOp:
         out_shape: (height, width, channels) of its output; empty where it has the shape of its input.
         options: Fields of its builtin options table, by name.
         flat: Whether its output is (1, channels) and not (1, height, width, channels).
-        bounds: In int8, the (low, high) between which every output lies, where it follows from what is computed.
-        keeps_scale: In int8, whether its output has the scale and the zero point of its inputs.
+        bounds: In int8, the (low, high) of its output where that follows from what it computes; else the range is that of the
+            node.
     """
 
     code: str
@@ -58,4 +58,3 @@ class TfliteOp:
     options: Mapping[str, object] = field(default_factory=dict)
     flat: bool = False
     bounds: tuple[float, float] | None = None
-    keeps_scale: bool = False

@@ -69,7 +69,7 @@ def average_by_convolution(spec: OpSpec) -> tuple[TfliteOp, ...]:
     """The mean of each window as a constant depthwise convolution.
 
     Where some windows have fewer real pixels than others, it divides by the largest number, and a multiplication by a
-    constant map makes that up.
+    constant map, nowhere below 1, makes that up.
     """
     height, width, _ = spec.in_shapes[0]
     real = np.pad(np.ones((height, width), np.float32), spec.explicit_padding)
@@ -85,7 +85,7 @@ def average_by_convolution(spec: OpSpec) -> tuple[TfliteOp, ...]:
     *before, means = windowed(replace(spec, activation="none"), "DEPTHWISE_CONV_2D", operands, options)
     border = Constant(most / counts)
     scaled = binary("MUL", Result(len(before)), border, spec.out_shape, spec.activation)
-    return *before, replace(means, keeps_scale=True), scaled
+    return *before, means, scaled
 
 
 def _skipping_max_pool(spec: OpSpec) -> tuple[TfliteOp, ...]:
