@@ -7,7 +7,7 @@ import numpy as np
 
 from mobilenas.errors import InputError, shorten
 from mobilenas.export.lowering import LOGISTIC_BOUNDS, lower
-from mobilenas.export.quantization import STEPS, WEIGHT_LIMIT, Quantization, quantization
+from mobilenas.export.quantization import BIAS_LIMIT, STEPS, WEIGHT_LIMIT, Quantization, quantization
 from mobilenas.export.tflite_op import Constant, Input, Parameter, Result, TfliteOp
 from mobilenas.graph import OpGraph, OpNode
 
@@ -40,28 +40,28 @@ class QuantizationPlan:
 
     Args:
         graph: The network.
-        weights_max: Largest absolute weight of each node; 0 for those without weights.
+        largest: Largest absolute weight and bias of each node; 0 for those without weights.
         ranges: Ranges as they were observed, or None for nominal ones.
 
     Raises:
         InputError: If a range is missing, not finite, or its low end above its high end.
     """
 
-    def __init__(self, graph: OpGraph, weights_max: Sequence[float], ranges: Ranges | None) -> None:
+    def __init__(self, graph: OpGraph, largest: Sequence[tuple[float, float]], ranges: Ranges | None) -> None:
         self._ranges = ranges
         self._parents: list[int] = []
         self._bounds: list[tuple[float, float]] = []
         self._fixed: set[int] = set()
-        self._limits: list[tuple[str, list[int], float, int]] = []
+        self._limits: list[tuple[str, list[int], float, float, int]] = []
         values = [self._tensor(self._observed(f"input_{i}")) for i in range(len(graph.input_shapes))]
         self._inputs = list(values)
         self._results: list[list[int]] = []
-        for node, largest in zip(graph.nodes, weights_max, strict=True):
+        for node, (weight, bias) in zip(graph.nodes, largest, strict=True):
             results: list[int] = []
             for op in lower(node.spec, "int8"):
                 sources = [values[node.inputs[o.index]] for o in op.inputs if isinstance(o, Input)]
                 sources += [results[o.index] for o in op.inputs if isinstance(o, Result)]
-                results.append(self._add(op, node, sources, largest))
+                results.append(self._add(op, node, sources, weight, bias))
             values.append(results[-1])
             self._results.append(results)
         self._settle()
@@ -81,7 +81,7 @@ class QuantizationPlan:
             self._found[group] = quantization(*self._bounds[group])
         return self._found[group]
 
-    def _add(self, op: TfliteOp, node: OpNode, sources: Sequence[int], largest: float) -> int:
+    def _add(self, op: TfliteOp, node: OpNode, sources: Sequence[int], weight: float, bias: float) -> int:
         if op.code in KEEPS_SCALE:
             out = self._tensor((0.0, 0.0))
             for source in sources:
@@ -96,7 +96,7 @@ class QuantizationPlan:
             low = low if activation in (None, "NONE") else 0.0
             out = self._tensor((low, min(high, 6.0) if activation == "RELU6" else high))
         if op.code in RATIOS:
-            self._limits.append((op.code, list(sources), _constant_scale(op, largest), out))
+            self._limits.append((op.code, list(sources), _constant_scale(op, weight), bias / BIAS_LIMIT, out))
         return out
 
     def _observed(self, name: str) -> tuple[float, float]:
@@ -148,11 +148,11 @@ class QuantizationPlan:
             if not any([self._satisfy(*limit) for limit in self._limits]):
                 break
 
-    def _satisfy(self, code: str, sources: Sequence[int], constant: float, out: int) -> bool:
+    def _satisfy(self, code: str, sources: Sequence[int], constant: float, least: float, out: int) -> bool:
         lowest, highest = RATIOS[code]
         if code in PRODUCTS:
             factors = [self._scale(source) for source in sources]
-            product = constant * math.prod(factors)
+            product = max(constant * math.prod(factors), least)  # so that the bias fits, see `quantized_kernel`
             changed = self._widen(out, product / highest)
             return self._widen(sources[0], factors[0] * lowest * self._scale(out) / product) or changed
         changed = any([self._widen(out, self._scale(source) / highest) for source in sources])

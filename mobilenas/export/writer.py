@@ -90,13 +90,17 @@ def _is_flat(op: TfliteOp, sources: Sequence[bool]) -> bool:
     return op.flat or (op.code in FLAT_READERS and bool(sources) and all(sources))
 
 
+def _largest(values: Mapping[str, Array], name: str) -> float:
+    return float(np.abs(values[name]).max()) if values else 0.0
+
+
 class _Writer:
     """One file under construction."""
 
     def __init__(self, graph: OpGraph, weights: Weights, dtype: str, ranges: Ranges | None, float_io: bool) -> None:
         self._graph, self._dtype, self._float_io = graph, dtype, float_io
         self._parameters = [parameters(node, weights) for node in graph.nodes]
-        largest = [float(np.abs(found["weight"]).max()) if found else 0.0 for found in self._parameters]
+        largest = [(_largest(found, "weight"), _largest(found, "bias")) for found in self._parameters]
         self._plan = QuantizationPlan(graph, largest, ranges) if dtype == "int8" else None
         self._model = FlatbufferModel()
         self._quantizations: dict[int, Quantization | None] = {}
