@@ -48,8 +48,8 @@ class TfliteOp:
         out_shape: (height, width, channels) of its output; empty where it has the shape of its input.
         options: Fields of its builtin options table, by name.
         flat: Whether its output is (1, channels) and not (1, height, width, channels).
-        bounds: In int8, the (low, high) of its output where that follows from what it computes; else the range is that of the
-            node.
+        bounds: In int8, the (low, high) of its output where that follows from what it computes; else its range is that
+            of the node.
     """
 
     code: str
