@@ -7,7 +7,8 @@ where the line says so. It ends when its input ends. Python 3.8 and later, so th
     {"command": "load", "id": 7, "bytes": N} + model      -> {}
     {"command": "visit", "id": 7, "warmup_runs": 3, "runs": 40, "seconds": 0.1} -> {"times_us": [...], "delegates": 1}
     {"command": "inspect", "id": 7}                       -> {"operators", "undelegated", "inputs", "outputs"}
-    {"command": "invoke", "id": 7, "bytes": N} + input    -> {"shape", "bytes"} + output (float32, batch after batch)
+    {"command": "invoke", "id": 7, "bytes": N} + input    -> {"shape", "bytes"} + output
+    (both float32, batch after batch; int8 inputs are quantized and int8 outputs dequantized here)
     {"command": "drop", "id": 7}                          -> {}
 
 An answer with "error" says what went wrong.
@@ -86,9 +87,10 @@ class Agent:
         values = np.frombuffer(payload, np.float32).reshape([-1] + shape[1:])
         outputs = []
         for image in values:
-            interpreter.set_tensor(details[0]["index"], image[None])
+            interpreter.set_tensor(details[0]["index"], stored(image[None], details[0]))
             interpreter.invoke()
-            outputs.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+            detail = interpreter.get_output_details()[0]
+            outputs.append(real(interpreter.get_tensor(detail["index"]), detail))
         result = np.concatenate(outputs).astype(np.float32)
         return {"shape": list(result.shape)}, result.tobytes()
 
@@ -131,6 +133,24 @@ def fill_inputs(interpreter):
         else:
             values = rng.randint(0, 100, shape).astype(dtype)
         interpreter.set_tensor(detail["index"], values)
+
+
+def stored(values, detail):
+    """Real numbers as a tensor holds them."""
+    dtype = np.dtype(detail["dtype"])
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    scale, zero_point = detail["quantization"]
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def real(values, detail):
+    """What a tensor holds as real numbers."""
+    if values.dtype.kind == "f":
+        return values
+    scale, zero_point = detail["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
 def operators(interpreter):

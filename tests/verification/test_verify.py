@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,12 +26,14 @@ from mobilenas.verification import (
     run_model,
     verify_file,
 )
+from mobilenas.verification.parity import agreement_check, parity_check, rounded_network
 
 ARCH = models.get("mobilenet_v3_small", resolution=64, num_classes=10)
 GRAPH = ARCH.graph()
 WEIGHTS = random_weights(GRAPH)
 MODEL = write_tflite(GRAPH, WEIGHTS)
 IMAGES = np.random.default_rng(1).standard_normal((5, 64, 64, 3)).astype(np.float32)
+IMAGE_WORDS = "float32 [1, 64, 64, 3]"
 CHECKS = ["inputs", "outputs", "operators", "delegate", "parity", "top-1 agreement"]
 
 
@@ -80,6 +83,70 @@ def test_a_borrowed_runtime_answers_for_the_next_file(process):
     assert verify_file(MODEL, GRAPH, WEIGHTS, runtime=process).passed
     other = random_weights(GRAPH, 7)
     assert verify_file(write_tflite(GRAPH, other), GRAPH, other, runtime=process).passed
+
+
+def image_ranges() -> dict[str, tuple[float, float]]:
+    """Lowest and highest value of every node for `IMAGES`, from the float32 file."""
+    names = ["input_0", *(node.name for node in GRAPH.nodes)]
+    shown = write_tflite(replace(GRAPH, outputs=tuple(range(1, len(names)))), WEIGHTS)
+    runs = [[image, *exported(shown, [image])] for image in np.split(IMAGES, len(IMAGES))]
+    return {
+        name: (min(float(run[i].min()) for run in runs), max(float(run[i].max()) for run in runs))
+        for i, name in enumerate(names)
+    }
+
+
+def exported(model: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    interpreter = Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs[0])
+    interpreter.invoke()
+    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+
+
+@pytest.mark.parametrize(("dtype", "float_io"), [("float16", False), ("int8", False), ("int8", True)])
+def test_good_files_of_other_dtypes_pass(dtype, float_io, process):
+    ranges = image_ranges() if dtype == "int8" else None
+    model = write_tflite(GRAPH, WEIGHTS, dtype=dtype, ranges=ranges, float_io=float_io)
+    settings = {"dtype": dtype, "float_io": float_io, "images": IMAGES, "runtime": process}
+    report = verify_file(model, GRAPH, WEIGHTS, **settings)
+    assert [check.name for check in report.checks] == CHECKS
+    report.require("the file")
+    assert report.checks[0].found == ("int8 [1, 64, 64, 3]" if dtype == "int8" and not float_io else IMAGE_WORDS)
+    assert run_model(process, 0, model, IMAGES).dtype == np.float32
+    other = random_weights(GRAPH, 1)
+    assert failed(verify_file(model, GRAPH, other, **settings)) == ["parity"]
+
+
+def test_a_file_of_another_dtype(process):
+    report = verify_file(MODEL, GRAPH, WEIGHTS, dtype="int8", images=IMAGES, runtime=process)
+    assert failed(report) == ["inputs", "outputs", "operators"]
+    report = verify_file(MODEL, GRAPH, WEIGHTS, dtype="float16", images=IMAGES, runtime=process)
+    assert failed(report) == ["operators", "parity"]
+
+
+def test_parity_by_hand():
+    wanted = np.array([[0.0, 1.0], [4.0, 2.0]], np.float32)
+    near = wanted + np.float32(0.19)
+    assert parity_check(near, wanted, "int8").passed  # 0.19 / 4 of the range
+    assert not parity_check(wanted + np.float32(0.21), wanted, "int8").passed
+    assert not parity_check(near, wanted, "float16").passed
+    assert not parity_check(np.full_like(wanted, np.nan), wanted, "int8").passed
+    swapped = wanted[:, ::-1]
+    assert [agreement_check(swapped, wanted, dtype).passed for dtype in ("float32", "int8")] == [False, True]
+    assert agreement_check(swapped, wanted, "int8").found == "0 of 2 images"
+
+
+def test_the_rounded_network_by_hand():
+    builder = GraphBuilder((1, 1, 1), bn_epsilon=0.25)
+    graph = builder.finish(builder.conv2d(builder.inputs[0], 1, name="conv"))
+    names = ("weight", "batch_norm.weight", "batch_norm.bias", "batch_norm.running_mean", "batch_norm.running_var")
+    values = (2.0, 1 + 2**-12, 3.0, 0.0, 0.75)
+    weights = {f"conv.{name}": np.array([value], np.float32) for name, value in zip(names, values, strict=True)}
+    weights["conv.weight"] = weights["conv.weight"].reshape(1, 1, 1, 1)
+    found, rounded = rounded_network(graph, weights)
+    assert found.nodes[0].batch_norm is None
+    assert {name: value.tolist() for name, value in rounded.items()} == {"conv.weight": [[[[2.0]]]], "conv.bias": [3.0]}
 
 
 def test_other_weights(process):
