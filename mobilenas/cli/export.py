@@ -30,6 +30,8 @@ def run(
     graph = arch.graph()
     if weights is None:
         note("no --weights: the file gets random ones; good for timing, not for use")
+    if dtype == "int8":
+        note("int8 with made-up ranges of activations; good for timing, not for use")
     state = random_weights(graph) if weights is None else read_weights(weights, graph)
     data = write_tflite(graph, state, dtype=check_dtype(dtype), description=f"mobilenas {arch.name}")
     write_atomically(out, data)

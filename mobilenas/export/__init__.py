@@ -1,11 +1,13 @@
-"""OpGraph and weights to files that phones run. No torch."""
+"""OpGraph and weights to files that phones run: float32, float16 or int8. No torch."""
 
 from mobilenas.export.lowering import DTYPES, lower
+from mobilenas.export.ranges import Ranges
 from mobilenas.export.weights import Weights, random_weights, read_weights
 from mobilenas.export.writer import expected_operators, output_shapes, write_micro_model, write_tflite
 
 __all__ = [
     "DTYPES",
+    "Ranges",
     "Weights",
     "expected_operators",
     "lower",
