@@ -1,6 +1,7 @@
 """Latency from a look-up table of measured ops. No torch."""
 
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.choice import next_ops
 from mobilenas.latency.compiled import CompiledLatency
 from mobilenas.latency.measuring import calibration_networks, load_predictor, steady_runner, up_to_date_table
 from mobilenas.latency.predictor import Latency, LatencyPredictor, OpLatency
@@ -23,6 +24,7 @@ __all__ = [
     "calibration_networks",
     "load_predictor",
     "load_table",
+    "next_ops",
     "steady_runner",
     "table_path",
     "up_to_date_table",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mobilenas.errors import InputError
 from mobilenas.graph import OpKind, OpSpec
+from mobilenas.latency.farthest import farthest_points
 
 Floats = npt.NDArray[np.float64]
 MAX_ROWS = 600
@@ -60,6 +61,21 @@ class Interpolation:
             self._models[kind] = _Process(rows, np.array([self._latency_us[o] for o in rows]))
         return self._models[kind].estimate(op, doubt=1.0 if kind else 3.0)
 
+    def covariance(self, ops: Sequence[OpSpec]) -> Floats:
+        """How the relative errors of estimates go together, shape (N, N).
+
+        Args:
+            ops: Ops of one kind.
+
+        Raises:
+            InputError: If fewer than eight ops of this kind were measured.
+        """
+        kind = ops[0].kind
+        if self._count(kind) < LEAST_ROWS:
+            raise InputError(f"{kind}: {self._count(kind)} ops were measured, but a covariance needs {LEAST_ROWS}")
+        self.estimate(ops[0])
+        return self._models[kind].covariance(ops)
+
     def _count(self, kind: OpKind) -> int:
         return self._counts.get(kind, 0)
 
@@ -105,8 +121,19 @@ class _Process:
         latency_us = max(float(np.exp(value)), FLOOR_US)
         return Estimate(latency_us, latency_us * float(np.expm1(min(deviation, 2.0))))
 
+    def covariance(self, ops: Sequence[OpSpec]) -> Floats:
+        points = (np.array([_features(op) for op in ops]) - self._center) / self._spread
+        cross = self._kernel(points, self._length)
+        own = self._between(points, points, self._length) + NOISE * np.eye(len(points))
+        left: Floats = self._inflation**2 * self._variance * (own - cross @ self._inverse @ cross.T)
+        return left
+
     def _kernel(self, points: Floats, length: float) -> Floats:
-        squares = (points**2).sum(1)[:, None] + (self._known**2).sum(1) - 2 * points @ self._known.T
+        return self._between(points, self._known, length)
+
+    @staticmethod
+    def _between(points: Floats, others: Floats, length: float) -> Floats:
+        squares = (points**2).sum(1)[:, None] + (others**2).sum(1) - 2 * points @ others.T
         kernel: Floats = np.exp(-0.5 * np.maximum(squares, 0) / length**2)
         return kernel
 
@@ -120,6 +147,13 @@ def _ridge(points: Floats, target: Floats) -> Floats:
     penalty[0, 0] = 0
     solution: Floats = np.linalg.solve(design.T @ design + penalty, design.T @ target).astype(np.float64)
     return solution
+
+
+def spread_out(ops: Sequence[OpSpec], count: int) -> list[OpSpec]:
+    """Ops that are far from each other in what the interpolation sees."""
+    points = np.array([_features(op) for op in ops])
+    points = (points - points.mean(0)) / np.maximum(points.std(0), 1e-6)
+    return [ops[i] for i in farthest_points(points, count)]
 
 
 def _features(op: OpSpec) -> list[float]:

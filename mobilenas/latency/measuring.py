@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from mobilenas import models
 from mobilenas.errors import InputError
 from mobilenas.graph import OpGraph, OpSpec
+from mobilenas.latency.farthest import farthest_points
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.profiling import Profiler, Progress
 from mobilenas.latency.steady import SteadyRunner
@@ -114,7 +114,7 @@ def calibration_networks(space: SearchSpace, count: int = CALIBRATION_NETWORKS) 
     rng = np.random.default_rng(0)
     archs = [space.decode(space.sample(rng)) for _ in range(CANDIDATES)]
     points = np.log([[arch.graph().macs, arch.graph().weight_bytes()] for arch in archs])
-    chosen = _spread_out((points - points.mean(0)) / np.maximum(points.std(0), 1e-9), count)
+    chosen = farthest_points((points - points.mean(0)) / np.maximum(points.std(0), 1e-9), count)
     return {f"{_label(space)}{i}": archs[i].graph() for i in chosen}
 
 
@@ -154,16 +154,3 @@ def _networks(space: SearchSpace | None) -> Mapping[str, OpGraph]:
     for name in models.names():
         found[f"{name}@{resolution}"] = models.get(name, resolution=resolution).graph()
     return found
-
-
-def _spread_out(points: npt.NDArray[np.float64], count: int) -> list[int]:
-    """Indices of points that are far from each other: the farthest from all chosen ones is chosen next.
-
-    Source: Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985.
-    """
-    chosen = [int(np.argmin((points**2).sum(1)))]
-    distance = ((points - points[chosen[0]]) ** 2).sum(1)
-    while len(chosen) < min(count, len(points)):
-        chosen.append(int(np.argmax(distance)))
-        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(1))
-    return chosen
