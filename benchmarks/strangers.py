@@ -3,6 +3,8 @@
 import random
 from typing import Any
 
+from mobilenas import models
+
 WIDTHS = ((16, 24), (16, 24, 32), (32, 40, 48), (64, 80, 96), (96, 112, 128), (128, 160, 192), (160, 192, 224, 320))
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
 RESOLUTIONS = (128, 144, 160, 176, 192, 208, 224, 240, 256, 288)
@@ -63,3 +65,27 @@ def stranger(seed: int, *, resolutions: tuple[int, ...] = RESOLUTIONS, odd_chann
         "stages": stages,
         "head": head,
     }
+
+
+def pruned(seed: int, name: str = "mobilenet_v3_large") -> dict[str, Any]:
+    """A published network whose channels were thinned out at random, as filter pruning leaves them."""
+    rng = random.Random(seed)
+    arch = models.get(name).to_dict()
+    resolution, num_classes = rng.choice(RESOLUTIONS), rng.choice([10, 100, 1000])
+    arch |= {"name": f"pruned_{seed}", "resolution": resolution, "num_classes": num_classes}
+
+    def keep(count: int) -> int:
+        return max(4, round(count * rng.uniform(0.4, 1.0)))
+
+    for part in (arch["stem"], arch["head"]):
+        for key in ("out_channels", "expanded_channels"):
+            if key in part:
+                part[key] = keep(part[key])
+    for stage in arch["stages"]:
+        out = keep(stage[0]["out_channels"])
+        for block in stage:
+            block["out_channels"] = out
+            for key in ("expanded_channels", "se_channels"):
+                if key in block:
+                    block[key] = keep(block[key])
+    return arch

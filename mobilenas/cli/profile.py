@@ -1,5 +1,6 @@
 """Measures the ops of a space or of networks on a device, into its latency table."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +16,9 @@ from mobilenas.cli.arguments import (
     resolve_model,
 )
 from mobilenas.cli.output import note, print_json, progress_bar
-from mobilenas.errors import InputError
+from mobilenas.errors import FieldError, InputError
 from mobilenas.graph import OpSpec
-from mobilenas.latency import table_path, up_to_date_table
+from mobilenas.latency import LatencyTable, load_table, table_path, transferred_table, up_to_date_table
 from mobilenas.spaces import SearchSpace, open_space
 
 
@@ -28,6 +29,17 @@ def run(
     dtype: Dtype = "float32",
     resolution: Resolution = None,
     classes: Annotated[int, typer.Option(help="Number of classes of the space's networks.")] = 1000,
+    share: Annotated[
+        float | None,
+        typer.Option(help="Measure only this share of the space's ops, the most telling ones; interpolate the others."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Make the table from this one (DEVICE, DEVICE.DTYPE or a .csv) and a few networks."
+        ),
+    ] = None,
+    networks: Annotated[int, typer.Option(help="How many networks --from measures.")] = 10,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Keep what was measured before, or measure everything anew.")
     ] = True,
@@ -37,13 +49,24 @@ def run(
     positive("classes", classes)
     if resolution is not None:
         positive("resolution", resolution)
-    target = resolve_device(device)
+    if share is not None and not 0 < share <= 1:
+        raise FieldError("share", share, "a number above 0, at most 1")
+    target, path = resolve_device(device), table_path(resolve_device(device), check_dtype(dtype))
     ops, chosen = _ops(space, model or [], resolution, classes)
+    if share is not None and chosen is None:
+        raise InputError("--share needs a space and not single models; leave out one of them")
     with progress_bar(f"profiling {target.name}") as progress:
-        table = up_to_date_table(
-            target, check_dtype(dtype), ops, space=chosen, fresh=not resume, progress=progress, note=note
-        )
-    path = table_path(target, dtype)
+        if source is None:
+            table = up_to_date_table(
+                target, dtype, ops, space=chosen, share=share, fresh=not resume, progress=progress, note=note
+            )
+        else:
+            other = _source(source)
+            if path.exists() and resume:
+                raise InputError(f"{path} exists already; give --fresh to replace it")
+            table = transferred_table(
+                target, dtype, other, space=chosen, networks=networks, progress=progress, note=note
+            )
     calibration = table.calibration
     if json:
         print_json(
@@ -63,6 +86,17 @@ def run(
         f"latency = {calibration.scale:.3f} x sum of ops + {calibration.us_per_mb:.1f} us per MB of weights beyond "
         f"{calibration.knee_mb:.1f} MB; held-out error {100 * calibration.error:.1f} %"
     )
+
+
+def _source(name: str) -> LatencyTable:
+    """The table that `--from` names."""
+    if name.endswith(".csv"):
+        return LatencyTable.load(Path(name))
+    device, _, dtype = name.partition(".")
+    table = load_table(resolve_device(device), check_dtype(dtype or "float32"))
+    if table is None:
+        raise InputError(f"{name} has no table; give a device that has one (mobilenas devices) or a .csv")
+    return table
 
 
 def _ops(

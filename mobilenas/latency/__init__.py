@@ -1,13 +1,20 @@
 """Latency from a look-up table of measured ops. No torch."""
 
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.calibration_set import calibration_networks
 from mobilenas.latency.choice import next_ops
 from mobilenas.latency.compiled import CompiledLatency
-from mobilenas.latency.measuring import calibration_networks, load_predictor, steady_runner, up_to_date_table
+from mobilenas.latency.measuring import (
+    load_predictor,
+    steady_runner,
+    transferred_table,
+    up_to_date_table,
+)
 from mobilenas.latency.predictor import Latency, LatencyPredictor, OpLatency
 from mobilenas.latency.profiling import Profiler
 from mobilenas.latency.steady import SteadyRunner
 from mobilenas.latency.table import LatencyTable, Measurement, TableInfo, load_table, table_path
+from mobilenas.latency.transferring import MeasuredNetwork, transfer
 
 __all__ = [
     "Calibration",
@@ -16,6 +23,7 @@ __all__ = [
     "Latency",
     "LatencyPredictor",
     "LatencyTable",
+    "MeasuredNetwork",
     "Measurement",
     "OpLatency",
     "Profiler",
@@ -27,5 +35,7 @@ __all__ = [
     "next_ops",
     "steady_runner",
     "table_path",
+    "transfer",
+    "transferred_table",
     "up_to_date_table",
 ]

@@ -14,6 +14,8 @@ HUBER_SHARE = 0.03
 """Relative residual beyond which a network counts linearly instead of quadratically."""
 UNCALIBRATED_ERROR = 0.10
 """Relative error assumed of a plain sum of ops (measured: RMSPE 5.4 %, docs/latency.md)."""
+LEAST_SCALE = 0.1
+"""Even where the networks seem to depend on nothing but their weights, ops cost something."""
 LEAST_ERROR = 0.01
 """No interval is narrower than what measuring itself repeats to."""
 
@@ -144,6 +146,9 @@ def _solve(sums: Floats, megabytes: Floats, measured: Floats, knee: float) -> tu
         solution = np.linalg.lstsq(used, weights, rcond=None)[0]
         if len(solution) == 2 and solution[1] < 0:
             solution = np.linalg.lstsq(weighted[:, :1], weights, rcond=None)[0]
+        if len(solution) == 2 and solution[0] < LEAST_SCALE:
+            rest = np.linalg.lstsq(weighted[:, 1:], weights - LEAST_SCALE * weighted[:, 0], rcond=None)[0]
+            solution = np.array([LEAST_SCALE, max(float(rest[0]), 0.0)])
         scale, slope = float(solution[0]), float(solution[1]) if len(solution) == 2 else 0.0
         residuals = np.abs(scale * columns[:, 0] + slope * columns[:, 1] - 1)
         weights = np.sqrt(np.minimum(1.0, HUBER_SHARE / np.maximum(residuals, 1e-9)))

@@ -1,25 +1,24 @@
 """The table of a device, brought up to date: what it lacks is measured where the device answers."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from mobilenas import models
 from mobilenas.errors import InputError
-from mobilenas.graph import OpGraph, OpSpec
-from mobilenas.latency.farthest import farthest_points
+from mobilenas.graph import OpSpec
+from mobilenas.latency.calibration_set import CANDIDATES, DEFAULT_RESOLUTIONS, few_networks, label, networks_for
+from mobilenas.latency.choice import next_ops
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.profiling import Profiler, Progress
 from mobilenas.latency.steady import SteadyRunner
-from mobilenas.latency.table import LatencyTable, load_table, table_path
+from mobilenas.latency.table import LatencyTable, load_table, own_table_path
+from mobilenas.latency.transferring import MeasuredNetwork, transfer
 from mobilenas.runners import Device, Runner, open_runner
 from mobilenas.spaces import SearchSpace
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
-CALIBRATION_NETWORKS = 14
-"""Samples of a space; the published networks come on top."""
-CANDIDATES = 200
-DEFAULT_RESOLUTIONS = (160, 224)
 Note = Callable[[str], None]
 
 
@@ -29,11 +28,14 @@ def up_to_date_table(
     ops: Iterable[OpSpec],
     *,
     space: SearchSpace | None = None,
+    share: float | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
     note: Note = lambda text: None,
 ) -> LatencyTable:
     """The device's table with all of `ops` and a calibration; measures only what is not there.
+
+    A table that was transferred or imported is left as it is: its figures and measured ones do not add up.
 
     Args:
         device: The device.
@@ -41,6 +43,8 @@ def up_to_date_table(
         ops: Ops that the table shall have.
         space: Calibrate on networks of this space; without one, a table that has no calibration gets that of the
             MnasNet space.
+        share: Of `ops`, measure only this share, those that tell most about networks of the space; the others are
+            interpolated. None keeps to what the table was made with, which is all where there is none.
         fresh: Throw away the old table and the journal of an interrupted run.
         progress: Told after every chunk of measurements.
         note: Told, in a sentence, what a user should know.
@@ -50,38 +54,70 @@ def up_to_date_table(
         InputError: If the table is not valid or cannot be written.
     """
     wanted = list(dict.fromkeys(ops))
-    path = table_path(device, dtype)
+    path = own_table_path(device, dtype)
     runner = open_runner(device)
     table = None if fresh else _usable(device, dtype, runner, note)
-    if table is not None and all(op in table for op in wanted) and _is_calibrated(table, space):
+    if table is not None and _is_complete(table, wanted, space, share):
         return table
     if fresh:
         path.with_name(path.name + ".partial").unlink(missing_ok=True)
     with runner:
         table = None if fresh else _usable(device, dtype, runner, lambda text: None)  # somebody may have measured
-        networks = {} if table is not None and _is_calibrated(table, space) else _networks(space)
+        networks = {} if table is not None and _is_calibrated(table, space) else networks_for(space)
         profiler = Profiler(device=device, dtype=dtype, runner=runner, path=path, table=table, progress=progress)
+        if share is not None:
+            profiler.table = profiler.table.updated(replace(profiler.table.info, share=share), {})
+        part = profiler.table.info.share if space is not None else 1.0
         missing = sum(op not in profiler.table for op in wanted)
-        note(f"measuring {missing} ops and {len(networks)} calibration networks on {device.name}")
-        table = profiler.measure(wanted, networks)
+        of = f"{100 * part:g} % of " if part < 1 else ""
+        note(f"measuring {of}{missing} ops and {len(networks)} calibration networks on {device.name}")
+        if space is not None and part < 1:
+            _measure_share(profiler, wanted, space, part)
+            table = profiler.measure([], networks, ops_of_networks=False)
+        else:
+            table = profiler.measure(wanted, networks)
     for name, reason in profiler.failures.items():
         note(f"not measured: {name}: {reason}")
-    if profiler.steady.repeated_chunks:
-        note(f"{profiler.steady.repeated_chunks} chunks were measured again, since the device was disturbed")
-    if drift := profiler.steady.drift():
-        note(f"{drift}; where that lasts, run: mobilenas profile --device {device.name} --fresh")
+    _note_disturbance(profiler, device, note)
     return table
 
 
-def steady_runner(device: Device, runner: Runner) -> SteadyRunner:
-    """An open runner that is held against what the device's float32 table says it usually takes."""
-    try:
-        table = load_table(device, "float32")
-    except InputError:
-        table = None  # what measuring needs is the device; who needs the table is told what is wrong with it
-    if table is None or runner.mismatch(vars(table.info)):
-        return SteadyRunner(runner)
-    return SteadyRunner(runner, op_us=table.info.sentinel_op_us, network_us=table.info.sentinel_network_us)
+def transferred_table(
+    device: Device,
+    dtype: str,
+    source: LatencyTable,
+    *,
+    space: SearchSpace | None = None,
+    networks: int = 10,
+    progress: Progress | None = None,
+    note: Note = lambda text: None,
+) -> LatencyTable:
+    """A table made from that of another device or dtype and a few networks, which are measured; it is stored.
+
+    Args:
+        device: What the table will be of.
+        dtype: Its element type.
+        source: The other table.
+        space: Half of the networks are samples of it (by default of the MnasNet space), half are published ones.
+        networks: How many, at least five.
+        progress: Told after every chunk of measurements.
+        note: Told, in a sentence, what a user should know.
+
+    Raises:
+        DeviceError: If the device does not answer.
+        InputError: If there are too few networks, or the table cannot be written.
+    """
+    graphs = few_networks(space or MnasNetSpace(resolution=DEFAULT_RESOLUTIONS[-1]), networks)
+    with open_runner(device) as runner:
+        profiler = Profiler(
+            device=device, dtype=dtype, runner=runner, path=own_table_path(device, dtype), progress=progress
+        )
+        note(f"measuring {len(graphs)} networks on {device.name}")
+        found = profiler.measure_networks(graphs)
+        measured = [MeasuredNetwork(name, graphs[name], latency_us) for name, latency_us in found.items()]
+        table = profiler.store(transfer(source, profiler.info(), measured))
+    _note_disturbance(profiler, device, note)
+    return table
 
 
 def load_predictor(device: str, dtype: str = "float32") -> LatencyPredictor:
@@ -101,21 +137,22 @@ def load_predictor(device: str, dtype: str = "float32") -> LatencyPredictor:
     return LatencyPredictor(table)
 
 
-def calibration_networks(space: SearchSpace, count: int = CALIBRATION_NETWORKS) -> dict[str, OpGraph]:
-    """Networks of a space that span its range of work and of weight bytes.
+def steady_runner(device: Device, runner: Runner) -> SteadyRunner:
+    """An open runner that is held against what the device's float32 table says it usually takes."""
+    try:
+        table = load_table(device, "float32")
+    except InputError:
+        table = None  # what measuring needs is the device; who needs the table is told what is wrong with it
+    if table is None or runner.mismatch(vars(table.info)):
+        return SteadyRunner(runner)
+    return SteadyRunner(runner, op_us=table.info.sentinel_op_us, network_us=table.info.sentinel_network_us)
 
-    Args:
-        space: The space.
-        count: How many.
 
-    Returns:
-        Graphs by a name that says which sample of the space each is (seed 0).
-    """
-    rng = np.random.default_rng(0)
-    archs = [space.decode(space.sample(rng)) for _ in range(CANDIDATES)]
-    points = np.log([[arch.graph().macs, arch.graph().weight_bytes()] for arch in archs])
-    chosen = farthest_points((points - points.mean(0)) / np.maximum(points.std(0), 1e-9), count)
-    return {f"{_label(space)}{i}": archs[i].graph() for i in chosen}
+def _note_disturbance(profiler: Profiler, device: Device, note: Note) -> None:
+    if profiler.steady.repeated_chunks:
+        note(f"{profiler.steady.repeated_chunks} chunks were measured again, since the device was disturbed")
+    if drift := profiler.steady.drift():
+        note(f"{drift}; where that lasts, run: mobilenas profile --device {device.name} --fresh")
 
 
 def _usable(device: Device, dtype: str, runner: Runner, note: Note) -> LatencyTable | None:
@@ -129,28 +166,26 @@ def _usable(device: Device, dtype: str, runner: Runner, note: Note) -> LatencyTa
     return None if why else table
 
 
+def _is_complete(table: LatencyTable, wanted: Sequence[OpSpec], space: SearchSpace | None, share: float | None) -> bool:
+    if table.info.method != "measured":
+        return True
+    part = (table.info.share if share is None else share) if space is not None else 1.0
+    return sum(op in table for op in wanted) >= part * len(wanted) and _is_calibrated(table, space)
+
+
+def _measure_share(profiler: Profiler, ops: Sequence[OpSpec], space: SearchSpace, share: float) -> None:
+    """Measures the most telling ops, in batches: what one batch found guides the choice of the next."""
+    rng = np.random.default_rng(0)
+    population = [space.decode(space.sample(rng)).graph().op_counts() for _ in range(CANDIDATES)]
+    while (lacking := math.ceil(share * len(ops)) - sum(op in profiler.table for op in ops)) > 0:
+        measured = {op: row.latency_us for op, row in profiler.table.items()}
+        batch = next_ops(population, [op for op in ops if str(op) not in profiler.failures], measured, lacking)
+        if not batch:
+            return
+        profiler.measure(batch)
+
+
 def _is_calibrated(table: LatencyTable, space: SearchSpace | None) -> bool:
     if space is None:
         return bool(table.networks)
-    return any(network.name.startswith(_label(space)) for network in table.networks)
-
-
-def _label(space: SearchSpace) -> str:
-    """What names of a space's networks begin with: the number of classes does not matter to a calibration."""
-    return f"{space.name}@{space.decode(tuple(0 for _ in space.decisions)).resolution}#"
-
-
-def _networks(space: SearchSpace | None) -> Mapping[str, OpGraph]:
-    """What a table is calibrated on: samples of the space, and the published networks at its resolution.
-
-    Samples alone lean to what the space is full of (regular convolutions, relu); what others write looks like the
-    published networks.
-    """
-    spaces = [space] if space is not None else [MnasNetSpace(resolution=size) for size in DEFAULT_RESOLUTIONS]
-    found: dict[str, OpGraph] = {}
-    for each in spaces:
-        found |= calibration_networks(each, CALIBRATION_NETWORKS // len(spaces))
-    resolution = spaces[-1].decode(tuple(0 for _ in spaces[-1].decisions)).resolution
-    for name in models.names():
-        found[f"{name}@{resolution}"] = models.get(name, resolution=resolution).graph()
-    return found
+    return any(network.name.startswith(label(space)) for network in table.networks)

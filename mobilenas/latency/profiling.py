@@ -83,12 +83,19 @@ class Profiler:
         self._journal = Journal(path.with_name(path.name + ".partial"), environment)
         self._done, self._total = 0, 0
 
-    def measure(self, ops: Iterable[OpSpec], networks: Mapping[str, OpGraph] | None = None) -> LatencyTable:
+    def measure(
+        self,
+        ops: Iterable[OpSpec],
+        networks: Mapping[str, OpGraph] | None = None,
+        *,
+        ops_of_networks: bool = True,
+    ) -> LatencyTable:
         """Measures what the table lacks and saves it.
 
         Args:
             ops: Ops that the table shall have.
-            networks: Calibration networks by name; their ops are measured as well.
+            networks: Calibration networks by name.
+            ops_of_networks: Whether the table shall have their ops too; else they are interpolated.
 
         Returns:
             The new table. Ops that the runtime refused are in `failures` and not in the table.
@@ -99,25 +106,50 @@ class Profiler:
         """
         known = {network.name for network in self.table.networks}
         graphs = {name: graph for name, graph in (networks or {}).items() if name not in known}
-        wanted = dict.fromkeys([*ops, *(op for graph in graphs.values() for op in graph.op_counts())])
-        missing = [op for op in wanted if op not in self.table]
-        self._total = len(missing) * OP_VISITS + len(graphs) * NETWORK_VISITS
-        self._done = sum(min(self._visits(op), OP_VISITS) for op in missing)
+        theirs = [op for graph in graphs.values() for op in graph.op_counts()] if ops_of_networks else []
+        missing = [op for op in dict.fromkeys([*ops, *theirs]) if op not in self.table]
         self._visit_in_rounds(missing, graphs)
         self._settle(missing)
         rows = {op: self._measurement(self._journal.ops[op]) for op in missing if op in self._journal.ops}
-        info = replace(
+        self.table = self.table.updated(self.info(), rows)
+        return self.store(self.table.updated(self.info(), {}, self._calibration_networks(graphs)))
+
+    def info(self) -> TableInfo:
+        """The preamble of a table of this session: it also says what the sentinels usually take."""
+        return replace(
             self.table.info,
             sentinel_op_us=self.steady.op.usual_us,
             sentinel_network_us=self.steady.network.usual_us,
         )
-        self.table = self.table.updated(info, rows)
-        self.table = self.table.updated(info, {}, self._calibration_networks(graphs))
-        self.table.save(self._path)
+
+    def measure_networks(self, graphs: Mapping[str, OpGraph]) -> dict[str, float]:
+        """Measures whole networks and changes no table; `store` ends what this begins.
+
+        Returns:
+            Microseconds by name, without networks that the runtime refused.
+
+        Raises:
+            DeviceError: If the device is lost.
+            InputError: If the journal cannot be written.
+        """
+        self._visit_in_rounds([], graphs)
+        visits = self._journal.networks
+        return {name: float(np.percentile(visits[name], 25)) for name in graphs if name in visits}
+
+    def store(self, table: LatencyTable) -> LatencyTable:
+        """Saves a table that holds what was measured; the journal is done with.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        self.table = table
+        table.save(self._path)
         self._journal.remove()
-        return self.table
+        return table
 
     def _visit_in_rounds(self, ops: Sequence[OpSpec], graphs: Mapping[str, OpGraph]) -> None:
+        self._total = len(ops) * OP_VISITS + len(graphs) * NETWORK_VISITS
+        self._done = sum(min(self._visits(op), OP_VISITS) for op in ops)
         dtype = self.table.info.dtype
         files = {name: write_tflite(graph, random_weights(graph), dtype=dtype) for name, graph in graphs.items()}
         rounds = NETWORK_VISITS if graphs else OP_VISITS

@@ -55,6 +55,7 @@ class TableInfo:
         overhead_us: Cost of starting one inference, which every network pays once.
         sentinel_op_us, sentinel_network_us: What the sentinels usually take (`steady.py`); a later session finds out
             whether the device is as it was.
+        share: Of the ops of a search space, the share that is measured; the others are interpolated.
         unit: Unit of the rows.
     """
 
@@ -72,6 +73,7 @@ class TableInfo:
     overhead_us: float = 0.0
     sentinel_op_us: float = 0.0
     sentinel_network_us: float = 0.0
+    share: float = 1.0
     unit: str = "us"
 
 
@@ -163,10 +165,13 @@ class LatencyTable(Mapping[OpSpec, Measurement]):
 
 def table_path(device: Device, dtype: str) -> Path:
     """Where the table of a device is: the user's, else a shipped one, else where the user's will be."""
-    name = f"{device.name}.{dtype}.csv"
-    own = home() / "latency_tables" / name
-    ready_made = shipped("latency_tables") / name
+    own, ready_made = own_table_path(device, dtype), shipped("latency_tables") / f"{device.name}.{dtype}.csv"
     return ready_made if not own.exists() and ready_made.exists() else own
+
+
+def own_table_path(device: Device, dtype: str) -> Path:
+    """Where a table that is measured here is written."""
+    return home() / "latency_tables" / f"{device.name}.{dtype}.csv"
 
 
 def load_table(device: Device, dtype: str) -> LatencyTable | None:

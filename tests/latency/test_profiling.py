@@ -1,14 +1,25 @@
 """Profiling on a device whose truth is known: resume, disturbance, failures, calibration."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from fake_runner import FakeRunner, latency_us
 
 from mobilenas.errors import DeviceError, InputError
 from mobilenas.export import random_weights, write_micro_model, write_tflite
 from mobilenas.graph import OpKind, OpSpec
-from mobilenas.latency import LatencyTable, Profiler, calibration_networks, load_table, table_path, up_to_date_table
+from mobilenas.latency import (
+    LatencyPredictor,
+    LatencyTable,
+    Profiler,
+    calibration_networks,
+    load_table,
+    table_path,
+    transferred_table,
+    up_to_date_table,
+)
 from mobilenas.latency.profiling import CHUNK, OP_VISITS
 from mobilenas.runners import open_runner
 from mobilenas.spaces.mnasnet import MnasNetSpace
@@ -158,3 +169,47 @@ def test_an_unwritable_home_is_an_error(fake_device, own_home):
     own_home.write_text("a file where the folder should be")
     with pytest.raises(InputError, match="cannot write"):
         profile(fake_device)
+
+
+def test_a_share_of_the_ops_is_measured_and_stays_enough(fake_device):
+    space = MnasNetSpace(resolution=32, num_classes=10)
+    ops = sorted(space.distinct_ops(), key=str)
+    table = up_to_date_table(fake_device, "float32", ops, space=space, share=0.4)
+    assert len(table) == -(-4 * len(ops) // 10)
+    assert set(table) <= set(ops)
+    assert table.info.share == 0.4
+    assert len(table.networks) == 24
+    FakeRunner.calls.clear()
+    again = up_to_date_table(fake_device, "float32", ops, space=space)
+    assert FakeRunner.calls == []
+    assert again.to_csv() == table.to_csv()
+    missing = [op for op in ops if op not in table][:3]
+    more = up_to_date_table(fake_device, "float32", missing)
+    assert set(more) == {*table, *missing}
+
+
+def test_a_refused_op_does_not_stall_the_choice(fake_device):
+    space = MnasNetSpace(resolution=32, num_classes=10)
+    ops = sorted(space.distinct_ops(), key=str)
+    FakeRunner.refuse = write_micro_model(ops[0])
+    table = up_to_date_table(fake_device, "float32", ops, space=space, share=0.99)
+    assert ops[0] not in table
+    assert len(table) >= 0.99 * len(ops) - 1
+
+
+def test_a_transferred_table_is_stored_and_left_as_it_is(fake_device):
+    space = MnasNetSpace(resolution=64, num_classes=10)
+    source = up_to_date_table(fake_device, "float32", space.distinct_ops(), space=space)
+    other = replace(fake_device, name="other")
+    table = transferred_table(other, "float32", source, space=space, networks=8)
+    assert load_table(other, "float32").to_csv() == table.to_csv()
+    assert table.info.method == "calibrated"
+    assert len(table.networks) == 8
+    graph = space.decode(space.sample(np.random.default_rng(7))).graph()
+    assert LatencyPredictor(table).predict(graph).ms == pytest.approx(
+        LatencyPredictor(source).predict(graph).ms, rel=0.1
+    )
+    FakeRunner.calls.clear()
+    foreign = OPS[:3]
+    assert up_to_date_table(other, "float32", foreign).to_csv() == table.to_csv()
+    assert FakeRunner.calls == []

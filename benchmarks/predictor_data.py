@@ -1,0 +1,84 @@
+"""Measures networks and all of their ops in one session: what `predictor_error.py` fits and tests predictors on.
+
+    python benchmarks/predictor_data.py [--dtype float32] [--threads 1] [--fresh 120] [--odd 60] [--calibration 40]
+
+Writes `results/predictor_data.<dtype>.<threads>.csv.gz`, a latency table whose calibration networks are all networks:
+`space#...` and `published#...` are there to fit, `fresh#...` (MnasNet-like files of strangers) and `odd#...` (pruned
+MobileNetV3, odd channels, 128 to 288 pixels, 10 to 1000 classes) to test. An interrupted run goes on.
+"""
+
+import argparse
+import gzip
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from _record import RESULTS
+from strangers import pruned, stranger
+
+from mobilenas import models
+from mobilenas.arch import Arch
+from mobilenas.graph import OpGraph
+from mobilenas.latency import LatencyTable, Profiler, calibration_networks
+from mobilenas.runners import Device, open_runner
+from mobilenas.spaces.mnasnet import MnasNetSpace
+
+
+def networks(calibration: int, fresh: int, odd: int) -> dict[str, OpGraph]:
+    """All networks by name."""
+    space = MnasNetSpace(resolution=224)
+    found = {f"space#{name}": graph for name, graph in calibration_networks(space, calibration).items()}
+    for size in (224, 128):
+        found |= {f"published#{name}@{size}": models.get(name, resolution=size).graph() for name in models.names()}
+    found |= {f"fresh#{i}": Arch.from_dict(stranger(5000 + i)).graph() for i in range(fresh)}
+    for i in range(odd):
+        document = pruned(7000 + i) if i % 2 else stranger(7000 + i, odd_channels=True)
+        found[f"odd#{i}"] = Arch.from_dict(document).graph()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--calibration", type=int, default=40)
+    parser.add_argument("--fresh", type=int, default=120)
+    parser.add_argument("--odd", type=int, default=60)
+    settings = parser.parse_args()
+    graphs = networks(settings.calibration, settings.fresh, settings.odd)
+    ops = dict.fromkeys(op for graph in graphs.values() for op in graph.op_counts())
+    space_ops = sorted(MnasNetSpace(resolution=224).distinct_ops(), key=str)
+    name = f"predictor_data.{settings.dtype}.{settings.threads}"
+    path = Path(tempfile.gettempdir()) / f"{name}.csv"
+    device = Device(name=f"host{settings.threads}", runner="host", threads=settings.threads)
+
+    def progress(done: int, total: int) -> None:
+        print(f"\r{done}/{total} visits", end="", flush=True)
+
+    with open_runner(device) as runner:
+        table = LatencyTable.load(path) if path.exists() else None
+        profiler = Profiler(
+            device=device, dtype=settings.dtype, runner=runner, path=path, table=table, progress=progress
+        )
+        start = time.monotonic()
+        profiler.measure([*space_ops, *ops])
+        ops_s = time.monotonic() - start
+        start = time.monotonic()
+        table = profiler.measure([], graphs)
+        networks_s = time.monotonic() - start
+    with gzip.open(RESULTS / f"{name}.csv.gz", "wt") as file:
+        file.write(table.to_csv())
+    seconds = {
+        "ops": len(table),
+        "networks": len(table.networks),
+        "ms_an_op": round(1e3 * ops_s / len(table), 1),
+        "ms_a_network": round(1e3 * networks_s / len(table.networks), 1),
+        "repeated_chunks": profiler.steady.repeated_chunks,
+    }
+    (RESULTS / f"{name}.json").write_text(json.dumps(seconds) + "\n")
+    print("\n" + json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main()

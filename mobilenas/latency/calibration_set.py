@@ -1,0 +1,72 @@
+"""Which networks a table is calibrated on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mobilenas import models
+from mobilenas.graph import OpGraph
+from mobilenas.latency.farthest import farthest_points
+from mobilenas.spaces import SearchSpace
+from mobilenas.spaces.mnasnet import MnasNetSpace
+
+CALIBRATION_NETWORKS = 14
+"""Samples of a space; the published networks come on top."""
+CANDIDATES = 200
+DEFAULT_RESOLUTIONS = (160, 224)
+
+
+def calibration_networks(space: SearchSpace, count: int = CALIBRATION_NETWORKS) -> dict[str, OpGraph]:
+    """Networks of a space that span its range of work and of weight bytes.
+
+    Args:
+        space: The space.
+        count: How many.
+
+    Returns:
+        Graphs by a name that says which sample of the space each is (seed 0).
+    """
+    rng = np.random.default_rng(0)
+    archs = [space.decode(space.sample(rng)) for _ in range(CANDIDATES)]
+    points = np.log([[arch.graph().macs, arch.graph().weight_bytes()] for arch in archs])
+    chosen = farthest_points((points - points.mean(0)) / np.maximum(points.std(0), 1e-9), count)
+    return {f"{label(space)}{i}": archs[i].graph() for i in chosen}
+
+
+def networks_for(space: SearchSpace | None) -> Mapping[str, OpGraph]:
+    """What a table is calibrated on: samples of the space, and the published networks at its resolution or half of it.
+
+    Samples alone lean to what the space is full of (regular convolutions, relu); what others write looks like the
+    published networks. At half the resolution there is little work for much weight, which tells the two apart.
+    """
+    spaces = [space] if space is not None else [MnasNetSpace(resolution=size) for size in DEFAULT_RESOLUTIONS]
+    found: dict[str, OpGraph] = {}
+    for each in spaces:
+        found |= calibration_networks(each, CALIBRATION_NETWORKS // len(spaces))
+    for i, name in enumerate(models.names()):
+        resolution = _resolution(spaces[-1])
+        if i % 2:
+            resolution = max(32, 32 * round(resolution / 64))
+        found[f"{name}@{resolution}"] = models.get(name, resolution=resolution).graph()
+    return found
+
+
+def few_networks(space: SearchSpace, count: int) -> dict[str, OpGraph]:
+    """Half samples of a space, half published networks, spread over work and weights."""
+    published = {name: graph for name, graph in networks_for(space).items() if not name.startswith(label(space))}
+    points = np.log([[graph.macs, graph.weight_bytes()] for graph in published.values()])
+    chosen = farthest_points((points - points.mean(0)) / points.std(0), count // 2)
+    names = list(published)
+    return {
+        **calibration_networks(space, count - len(chosen)),
+        **{names[i]: published[names[i]] for i in chosen},
+    }
+
+
+def label(space: SearchSpace) -> str:
+    """What names of a space's networks begin with: the number of classes does not matter to a calibration."""
+    return f"{space.name}@{_resolution(space)}#"
+
+
+def _resolution(space: SearchSpace) -> int:
+    return space.decode(tuple(0 for _ in space.decisions)).resolution

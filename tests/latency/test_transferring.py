@@ -1,0 +1,106 @@
+"""A table from another device's table and a few networks, where the truth is known."""
+
+import numpy as np
+import pytest
+
+from mobilenas import models
+from mobilenas.errors import InputError
+from mobilenas.latency import (
+    Calibration,
+    LatencyPredictor,
+    LatencyTable,
+    MeasuredNetwork,
+    Measurement,
+    TableInfo,
+    transfer,
+)
+from mobilenas.latency.transferring import group
+from mobilenas.spaces.mnasnet import MnasNetSpace
+
+NEW = TableInfo(device="new", dtype="float32", overhead_us=2.0)
+FACTORS = {"conv2d 1": 3.0, "conv2d 3": 2.4, "depthwise_conv2d 3": 5.0, "depthwise_conv2d 5 and more": 4.0}
+
+
+def old_us(op):
+    return 0.3 + op.macs / 4e4 + op.activation_bytes() / 4e5
+
+
+def new_us(op):
+    return old_us(op) * FACTORS.get(group(op), 3.5)
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    """Ten networks to fit, twenty to test."""
+    space = MnasNetSpace(resolution=96, num_classes=100)
+    rng = np.random.default_rng(0)
+    samples = [space.decode(space.sample(rng)).graph() for _ in range(25)]
+    return [*samples[:5], *(models.get(n, resolution=96).graph() for n in models.names()[:5])], samples[5:]
+
+
+@pytest.fixture(scope="module")
+def source(graphs):
+    ops = {op for some in graphs for graph in some for op in graph.op_counts()}
+    rows = {op: Measurement(old_us(op)) for op in sorted(ops, key=str)}
+    return LatencyTable(TableInfo(device="old", overhead_us=0.5), rows)
+
+
+def whole_us(graph, noise=1.0):
+    return NEW.overhead_us + noise * sum(n * new_us(op) for op, n in graph.op_counts().items())
+
+
+def measured(graphs, noise=0.0):
+    rng = np.random.default_rng(1)
+    return [MeasuredNetwork(f"n{i}", g, whole_us(g, 1 + noise * rng.normal())) for i, g in enumerate(graphs)]
+
+
+def rmspe(table, graphs):
+    predictor = LatencyPredictor(table)
+    return float(np.sqrt(np.mean([(predictor.predict(g).ms * 1e3 / whole_us(g) - 1) ** 2 for g in graphs])))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_ten_networks_give_the_factors_of_the_groups(graphs, source, noise):
+    table = transfer(source, NEW, measured(graphs[0], noise))
+    assert rmspe(table, graphs[1]) < 0.01 + 2 * noise
+    one = one_factor(source, graphs[0])
+    assert rmspe(table, graphs[1]) < rmspe(one, graphs[1]) / (4 if noise == 0 else 1)
+    assert table.info.method == "calibrated"
+    assert table.info.source == "old.float32, 1 threads, transferred with 10 networks"
+    assert table.calibration.error >= 0.01
+    assert len(table.networks) == 10
+
+
+def one_factor(source, graphs):
+    """What one would try first: the old predictions times one fitted factor."""
+    sums = [sum(n * old_us(op) for op, n in g.op_counts().items()) for g in graphs]
+    factor = np.median([whole_us(g) / s for g, s in zip(graphs, sums, strict=True)])
+    return LatencyTable(NEW, dict(source), calibration=Calibration(scale=float(factor)))
+
+
+def test_single_ops_help_where_networks_are_few(graphs, source):
+    few = measured(graphs[0][:5], 0.02)
+    ops = {op: new_us(op) for op in list(source)[::40]}
+    with_ops = transfer(source, NEW, few, ops)
+    assert rmspe(with_ops, graphs[1]) <= rmspe(transfer(source, NEW, few), graphs[1])
+    for op, latency_us in ops.items():
+        assert with_ops[op].latency_us == latency_us
+
+
+def test_no_factor_is_negative_when_groups_go_together(graphs, source):
+    """Networks of one shape tell nothing about single groups: the penalty holds them to the common factor."""
+    same = [MeasuredNetwork(f"n{i}", graphs[0][0], whole_us(graphs[0][0]) * (1 + 0.02 * i)) for i in range(5)]
+    table = transfer(source, NEW, same)
+    ratios = {group(op): row.latency_us / old_us(op) for op, row in table.items()}
+    assert min(ratios.values()) > 0
+    assert rmspe(table, graphs[1]) < 0.3
+
+
+def test_the_stored_error_is_that_of_networks_left_out(graphs, source):
+    noisy = transfer(source, NEW, measured(graphs[0], 0.05))
+    assert 0.03 < noisy.calibration.error < 0.12
+
+
+def test_too_few_networks(graphs, source):
+    with pytest.raises(InputError, match="4 networks were measured, but a transfer needs at least 5"):
+        transfer(source, NEW, measured(graphs[0][:4]))
