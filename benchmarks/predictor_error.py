@@ -1,0 +1,222 @@
+"""Predictors fitted and tested on the networks that `predictor_data.py` measured.
+
+    python benchmarks/predictor_error.py errors      # ours, and what one would try instead, on held-out networks
+    python benchmarks/predictor_error.py choice      # which ops to measure: chosen against drawn at random
+    python benchmarks/predictor_error.py transfer    # float32 -> int8, one thread -> two, from few networks
+
+No network named fresh or odd takes part in any fit.
+"""
+
+import gzip
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _record import RESULTS, record
+from predict_and_measure import kendall_tau
+from predictor_data import networks
+
+from mobilenas.graph import OpGraph
+from mobilenas.latency import (
+    Calibration,
+    LatencyPredictor,
+    LatencyTable,
+    MeasuredNetwork,
+    Measurement,
+    next_ops,
+    transfer,
+)
+from mobilenas.spaces.mnasnet import MnasNetSpace
+
+GRAPHS = networks(40, 120, 60)
+SETS = {"fresh": "120 MnasNet-like files of strangers", "odd": "60 pruned or odd ones, 128-288 px, 10-1000 classes"}
+Predict = Callable[[str], tuple[float, float]]
+"""Latency in microseconds and half the width of the 90 % interval, by a network's name."""
+
+
+class Data:
+    """One recorded table: ops, networks to fit and networks to test."""
+
+    def __init__(self, name: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table.csv"
+            path.write_bytes(gzip.decompress((RESULTS / f"predictor_data.{name}.csv.gz").read_bytes()))
+            self.table = LatencyTable.load(path)
+        self.measured_us = {n.name: n.measured_us + self.table.info.overhead_us for n in self.table.networks}
+        published = [n for n in self.table.networks if n.name.startswith("published")]
+        of_space = [n for n in self.table.networks if n.name.startswith("space")]
+        pairs = zip(published, of_space, strict=False)
+        self.to_fit = [network for pair in pairs for network in pair]
+
+    def test(self, kind: str) -> list[str]:
+        return [n.name for n in self.table.networks if n.name.startswith(kind)]
+
+    def predictor(self, count: int, rows: Iterable[Any] | None = None) -> LatencyPredictor:
+        """Ours, calibrated on `count` networks; `rows` are the ops that count as measured."""
+        kept = dict(self.table) if rows is None else {op: self.table[op] for op in rows}
+        predictor = LatencyPredictor(LatencyTable(self.table.info, kept, calibration=Calibration()))
+        fitted = [
+            n.__class__(n.name, op_sum(predictor, GRAPHS[n.name]), n.weight_bytes, n.measured_us)
+            for n in self.to_fit[:count]
+        ]
+        return LatencyPredictor(LatencyTable(self.table.info, kept, tuple(fitted)))
+
+
+def op_sum(predictor: LatencyPredictor, graph: OpGraph) -> float:
+    return sum(count * predictor.op_latency(op).latency_us for op, count in graph.op_counts().items())
+
+
+def figures(data: Data, kind: str, predict: Predict) -> dict[str, float]:
+    names = data.test(kind)
+    predicted, half = np.transpose([predict(name) for name in names])
+    measured = np.array([data.measured_us[name] for name in names])
+    errors = predicted / measured - 1
+    found = {
+        "networks": len(names),
+        "rmspe_percent": 100 * np.sqrt(np.mean(errors**2)),
+        "mape_percent": 100 * np.mean(np.abs(errors)),
+        "bias_percent": 100 * np.mean(errors),
+        "within_5_percent": 100 * np.mean(np.abs(errors) <= 0.05),
+        "within_10_percent": 100 * np.mean(np.abs(errors) <= 0.10),
+        "worst_percent": 100 * np.abs(errors).max(),
+    }
+    if half.any():
+        found["inside_90_percent_interval"] = 100 * np.mean(np.abs(predicted - measured) <= half)
+        found["median_half_width_percent"] = 100 * np.median(half / predicted)
+    return {key: round(float(value), 2) for key, value in found.items()} | {
+        "kendall_tau": round(kendall_tau(predicted, measured), 3)
+    }
+
+
+def ours(predictor: LatencyPredictor) -> Predict:
+    return lambda name: predictor.predict_us(predictor.prepare(GRAPHS[name]))
+
+
+def fitted_line(data: Data, size: Callable[[str], float], count: int, offset: bool) -> Predict:
+    """Latency = a * size (+ c), by least squares on relative errors of the first `count` networks to fit."""
+    names = [n.name for n in data.to_fit[:count]]
+    sizes, measured = np.array([size(n) for n in names]), np.array([data.measured_us[n] for n in names])
+    columns = [sizes, np.ones_like(sizes)] if offset else [sizes]
+    solution = np.linalg.lstsq(np.stack(columns, 1) / measured[:, None], np.ones(len(names)), rcond=None)[0]
+    return lambda name: (float(solution[0] * size(name) + (solution[1] if offset else 0.0)), 0.0)
+
+
+def errors(name: str) -> None:
+    """Ours and the baselines on one recorded table."""
+    data = Data(name)
+    space_ops = [op for op in MnasNetSpace(resolution=224).distinct_ops() if op in data.table]
+    profiled = dict.fromkeys([*space_ops, *(op for n in data.to_fit[:20] for op in GRAPHS[n.name].op_counts())])
+    sums = {n.name: n.op_sum_us for n in data.table.networks}
+    most = len(data.to_fit)
+    methods: dict[str, Predict] = {
+        f"MACs, linear, {most} networks": fitted_line(data, lambda n: GRAPHS[n].macs, most, True),
+        "sum of ops": lambda n: (sums[n], 0.0),
+        "sum of ops, affine, 20 networks": fitted_line(data, lambda n: sums[n], 20, True),
+        **{f"ours, {count} networks": ours(data.predictor(count)) for count in (5, 10, 20, 40) if count <= most},
+        "ours, 20 networks, missing ops interpolated": ours(data.predictor(20, profiled)),
+    }
+    found = {
+        kind: {method: figures(data, kind, predict) for method, predict in methods.items()}
+        for kind in SETS
+        if data.test(kind)
+    }
+    record(f"predictor_error.{name}", {"sets": SETS, "ops_profiled": len(profiled), **found})
+
+
+def choice(splits: int = 10) -> None:
+    """Error of networks' sums with a tenth, a fifth and three tenths of the ops measured."""
+    data = Data("float32.1")
+    fresh, rows = data.test("fresh"), []
+    for split in range(splits):
+        rng = np.random.default_rng(split)
+        order = [fresh[i] for i in rng.permutation(len(fresh))]
+        population, tests = [GRAPHS[n].op_counts() for n in order[: len(order) // 2]], order[len(order) // 2 :]
+        pool = list(dict.fromkeys(op for counts in population for op in counts))
+        drawn = [pool[i] for i in rng.permutation(len(pool))]
+        chosen: dict[Any, float] = {}
+        for share in (0.1, 0.2, 0.3):
+            budget = int(share * len(pool))
+            while len(chosen) < budget:
+                batch = next_ops(population, pool, chosen, budget - len(chosen))
+                chosen |= {op: data.table[op].latency_us for op in batch}
+            own, random = sum_error(data, chosen, tests), sum_error(data, drawn[:budget], tests)
+            rows.append({"split": split, "share": share, "chosen": own, "random": random})
+            print(rows[-1], flush=True)
+    summary = {}
+    for share in (0.1, 0.2, 0.3):
+        pairs = np.array([[r["chosen"], r["random"]] for r in rows if r["share"] == share])
+        summary[str(share)] = {
+            "chosen_mean": round(float(pairs[:, 0].mean()), 2),
+            "chosen_sd": round(float(pairs[:, 0].std()), 2),
+            "random_mean": round(float(pairs[:, 1].mean()), 2),
+            "random_sd": round(float(pairs[:, 1].std()), 2),
+            "chosen_better": f"{int((pairs[:, 0] < pairs[:, 1]).sum())} of {len(pairs)}",
+        }
+    record("predictor_choice", {"rmspe_percent_of_sums_of_60_networks_not_seen": summary, "splits": rows})
+
+
+def sum_error(data: Data, measured: Iterable[Any], tests: Sequence[str]) -> float:
+    rows = {op: Measurement(data.table[op].latency_us) for op in measured}
+    predictor = LatencyPredictor(LatencyTable(data.table.info, rows, calibration=Calibration()))
+    true = {n.name: n.op_sum_us for n in data.table.networks}
+    relative = [op_sum(predictor, GRAPHS[name]) / true[name] - 1 for name in tests]
+    return round(100 * float(np.sqrt(np.mean(np.square(relative)))), 2)
+
+
+def transfers(draws: int = 10) -> None:
+    """From float32 with one thread to int8 and to two threads: ten networks each, drawn several times."""
+    source = Data("float32.1")
+    found: dict[str, Any] = {}
+    for name in ("int8.1", "float32.2"):
+        target = Data(name)
+        known = [n for n in target.to_fit if n.name in source.measured_us]
+        tests = [n for kind in SETS for n in target.test(kind)]
+        for count in (5, 10, 20):
+            rows = []
+            for draw in range(draws):
+                chosen = [known[i] for i in np.random.default_rng(draw).permutation(len(known))[:count]]
+                measured = [MeasuredNetwork(n.name, GRAPHS[n.name], target.measured_us[n.name]) for n in chosen]
+                predictor = LatencyPredictor(transfer(source.table, target.table.info, measured))
+                old = source.predictor(20)
+                ratio = np.median([m.latency_us / old.predict(m.graph).ms / 1e3 for m in measured])
+                rows.append(
+                    [
+                        relative_error(target, tests, ours(predictor)),
+                        relative_error(target, tests, lambda n, o=old, r=ratio: (1e3 * r * o.predict(GRAPHS[n]).ms, 0)),  # type: ignore[misc]
+                        inside(target, tests, ours(predictor)),
+                    ]
+                )
+            mean, worst = np.mean(rows, axis=0), np.max(rows, axis=0)
+            found[f"float32.1 -> {name}, {count} networks"] = {
+                "networks_tested": len(tests),
+                "rmspe_percent": round(float(mean[0]), 2),
+                "rmspe_percent_worst_draw": round(float(worst[0]), 2),
+                "one_factor_rmspe_percent": round(float(mean[1]), 2),
+                "inside_90_percent_interval": round(float(mean[2]), 1),
+            }
+            print(name, count, found[f"float32.1 -> {name}, {count} networks"], flush=True)
+    record("predictor_transfer", found)
+
+
+def relative_error(data: Data, names: Sequence[str], predict: Predict) -> float:
+    return 100 * float(np.sqrt(np.mean([(predict(n)[0] / data.measured_us[n] - 1) ** 2 for n in names])))
+
+
+def inside(data: Data, names: Sequence[str], predict: Predict) -> float:
+    return 100 * float(np.mean([abs(predict(n)[0] - data.measured_us[n]) <= predict(n)[1] for n in names]))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["errors"]:
+            for each in ("float32.1", "int8.1"):
+                errors(each)
+        case ["choice"]:
+            choice()
+        case ["transfer"]:
+            transfers()
+        case _:
+            sys.exit(__doc__)
