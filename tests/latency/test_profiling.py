@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fake_runner import FakeRunner, latency_us
 
+from mobilenas import models
 from mobilenas.errors import DeviceError, InputError
 from mobilenas.export import random_weights, write_micro_model, write_tflite
 from mobilenas.graph import OpKind, OpSpec
@@ -16,15 +17,27 @@ from mobilenas.latency import (
     Profiler,
     calibration_networks,
     load_table,
+    measuring,
     table_path,
     transferred_table,
     up_to_date_table,
 )
+from mobilenas.latency.calibration_set import networks_for
 from mobilenas.latency.profiling import CHUNK, OP_VISITS
 from mobilenas.runners import open_runner
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
 OPS = [OpSpec(OpKind.CONV2D, ((7, 7, channels),), 8) for channels in range(8, 8 + 2 * CHUNK + 5)]
+
+
+@pytest.fixture
+def few_calibration_networks(monkeypatch):
+    """Six small networks instead of 24, some of them of 224 pixels: what is tested does not depend on which."""
+
+    def networks(space):
+        return calibration_networks(space or MnasNetSpace(resolution=32, num_classes=10), count=6)
+
+    monkeypatch.setattr(measuring, "networks_for", networks)
 
 
 def truth_us(op, table):
@@ -145,7 +158,15 @@ def test_calibration_networks_span_work_and_weights():
     assert list(calibration_networks(space, count=10)) == list(networks)
 
 
-def test_an_up_to_date_table_is_not_measured_again(fake_device):
+def test_a_table_is_calibrated_on_the_space_and_on_published_networks():
+    networks = networks_for(MnasNetSpace(resolution=224))
+    assert sum(name.startswith("mnasnet@224#") for name in networks) == 14
+    assert {name.partition("@")[0] for name in networks} >= set(models.names())
+    sizes = {graph.input_shapes[0][0] for name, graph in networks.items() if "#" not in name}
+    assert sizes == {224, 128}
+
+
+def test_an_up_to_date_table_is_not_measured_again(fake_device, few_calibration_networks):
     space = MnasNetSpace(resolution=32, num_classes=10)
     first = up_to_date_table(fake_device, "float32", OPS[:4], space=space)
     FakeRunner.calls.clear()
@@ -156,7 +177,7 @@ def test_an_up_to_date_table_is_not_measured_again(fake_device):
     assert FakeRunner.calls
 
 
-def test_a_table_of_another_machine_is_measured_anew(fake_device):
+def test_a_table_of_another_machine_is_measured_anew(fake_device, few_calibration_networks):
     notes = []
     up_to_date_table(fake_device, "float32", OPS[:4])
     FakeRunner.cpu = "newer cpu"
@@ -171,14 +192,14 @@ def test_an_unwritable_home_is_an_error(fake_device, own_home):
         profile(fake_device)
 
 
-def test_a_share_of_the_ops_is_measured_and_stays_enough(fake_device):
+def test_a_share_of_the_ops_is_measured_and_stays_enough(fake_device, few_calibration_networks):
     space = MnasNetSpace(resolution=32, num_classes=10)
     ops = sorted(space.distinct_ops(), key=str)
     table = up_to_date_table(fake_device, "float32", ops, space=space, share=0.4)
     assert len(table) == -(-4 * len(ops) // 10)
     assert set(table) <= set(ops)
     assert table.info.share == 0.4
-    assert len(table.networks) == 24
+    assert len(table.networks) == 6
     FakeRunner.calls.clear()
     again = up_to_date_table(fake_device, "float32", ops, space=space)
     assert FakeRunner.calls == []
@@ -188,7 +209,7 @@ def test_a_share_of_the_ops_is_measured_and_stays_enough(fake_device):
     assert set(more) == {*table, *missing}
 
 
-def test_a_refused_op_does_not_stall_the_choice(fake_device):
+def test_a_refused_op_does_not_stall_the_choice(fake_device, few_calibration_networks):
     space = MnasNetSpace(resolution=32, num_classes=10)
     ops = sorted(space.distinct_ops(), key=str)
     FakeRunner.refuse = write_micro_model(ops[0])
@@ -197,7 +218,7 @@ def test_a_refused_op_does_not_stall_the_choice(fake_device):
     assert len(table) >= 0.99 * len(ops) - 1
 
 
-def test_a_transferred_table_is_stored_and_left_as_it_is(fake_device):
+def test_a_transferred_table_is_stored_and_left_as_it_is(fake_device, few_calibration_networks):
     space = MnasNetSpace(resolution=64, num_classes=10)
     source = up_to_date_table(fake_device, "float32", space.distinct_ops(), space=space)
     other = replace(fake_device, name="other")
