@@ -22,6 +22,7 @@ from predictor_data import networks
 from mobilenas.graph import OpGraph
 from mobilenas.latency import (
     Calibration,
+    CalibrationNetwork,
     LatencyPredictor,
     LatencyTable,
     MeasuredNetwork,
@@ -29,8 +30,10 @@ from mobilenas.latency import (
     next_ops,
     transfer,
 )
+from mobilenas.latency.support import support_ops
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
+DRAWS = 10
 GRAPHS = networks(40, 120, 60)
 SETS = {"fresh": "120 MnasNet-like files of strangers", "odd": "60 pruned or odd ones, 128-288 px, 10-1000 classes"}
 Predict = Callable[[str], tuple[float, float]]
@@ -46,21 +49,22 @@ class Data:
             path.write_bytes(gzip.decompress((RESULTS / f"predictor_data.{name}.csv.gz").read_bytes()))
             self.table = LatencyTable.load(path)
         self.measured_us = {n.name: n.measured_us + self.table.info.overhead_us for n in self.table.networks}
-        published = [n for n in self.table.networks if n.name.startswith("published")]
-        of_space = [n for n in self.table.networks if n.name.startswith("space")]
-        pairs = zip(published, of_space, strict=False)
-        self.to_fit = [network for pair in pairs for network in pair]
+        self.to_fit = [n for n in self.table.networks if n.name.startswith(("published", "space"))]
 
     def test(self, kind: str) -> list[str]:
         return [n.name for n in self.table.networks if n.name.startswith(kind)]
 
-    def predictor(self, count: int, rows: Iterable[Any] | None = None) -> LatencyPredictor:
+    def drawn(self, count: int, draw: int) -> list[CalibrationNetwork]:
+        """Some of the networks to fit."""
+        return [self.to_fit[i] for i in np.random.default_rng(draw).permutation(len(self.to_fit))[:count]]
+
+    def predictor(self, count: int, draw: int = 0, rows: Iterable[Any] | None = None) -> LatencyPredictor:
         """Ours, calibrated on `count` networks; `rows` are the ops that count as measured."""
         kept = dict(self.table) if rows is None else {op: self.table[op] for op in rows}
         predictor = LatencyPredictor(LatencyTable(self.table.info, kept, calibration=Calibration()))
         fitted = [
-            n.__class__(n.name, op_sum(predictor, GRAPHS[n.name]), n.weight_bytes, n.measured_us)
-            for n in self.to_fit[:count]
+            CalibrationNetwork(n.name, op_sum(predictor, GRAPHS[n.name]), n.weight_bytes, n.measured_us)
+            for n in self.drawn(count, draw)
         ]
         return LatencyPredictor(LatencyTable(self.table.info, kept, tuple(fitted)))
 
@@ -96,8 +100,8 @@ def ours(predictor: LatencyPredictor) -> Predict:
 
 
 def fitted_line(data: Data, size: Callable[[str], float], count: int, offset: bool) -> Predict:
-    """Latency = a * size (+ c), by least squares on relative errors of the first `count` networks to fit."""
-    names = [n.name for n in data.to_fit[:count]]
+    """Latency = a * size (+ c), by least squares on relative errors of `count` networks."""
+    names = [n.name for n in data.drawn(count, 0)]
     sizes, measured = np.array([size(n) for n in names]), np.array([data.measured_us[n] for n in names])
     columns = [sizes, np.ones_like(sizes)] if offset else [sizes]
     solution = np.linalg.lstsq(np.stack(columns, 1) / measured[:, None], np.ones(len(names)), rcond=None)[0]
@@ -108,22 +112,28 @@ def errors(name: str) -> None:
     """Ours and the baselines on one recorded table."""
     data = Data(name)
     space_ops = [op for op in MnasNetSpace(resolution=224).distinct_ops() if op in data.table]
-    profiled = dict.fromkeys([*space_ops, *(op for n in data.to_fit[:20] for op in GRAPHS[n.name].op_counts())])
+    profiled = dict.fromkeys(
+        [*space_ops, *support_ops(), *(op for n in data.to_fit[:20] for op in GRAPHS[n.name].op_counts())]
+    )
     sums = {n.name: n.op_sum_us for n in data.table.networks}
-    most = len(data.to_fit)
-    methods: dict[str, Predict] = {
-        f"MACs, linear, {most} networks": fitted_line(data, lambda n: GRAPHS[n].macs, most, True),
-        "sum of ops": lambda n: (sums[n], 0.0),
-        "sum of ops, affine, 20 networks": fitted_line(data, lambda n: sums[n], 20, True),
-        **{f"ours, {count} networks": ours(data.predictor(count)) for count in (5, 10, 20, 40) if count <= most},
-        "ours, 20 networks, missing ops interpolated": ours(data.predictor(20, profiled)),
+    methods: dict[str, list[Predict]] = {
+        "MACs, linear, 40 networks": [fitted_line(data, lambda n: GRAPHS[n].macs, 40, True)],
+        "sum of ops": [lambda n: (sums[n], 0.0)],
+        "sum of ops, affine, 20 networks": [fitted_line(data, lambda n: sums[n], 20, True)],
+        **{f"ours, {n} networks": [ours(data.predictor(n, draw)) for draw in range(DRAWS)] for n in (5, 10, 20, 40)},
+        "ours, 20 networks, missing ops interpolated": [ours(data.predictor(20, rows=profiled))],
     }
     found = {
-        kind: {method: figures(data, kind, predict) for method, predict in methods.items()}
-        for kind in SETS
-        if data.test(kind)
+        kind: {method: mean_figures(data, kind, predictors) for method, predictors in methods.items()} for kind in SETS
     }
-    record(f"predictor_error.{name}", {"sets": SETS, "ops_profiled": len(profiled), **found})
+    record(f"predictor_error.{name}", {"sets": SETS, "ops_profiled": len(profiled), "draws": DRAWS, **found})
+
+
+def mean_figures(data: Data, kind: str, predictors: Sequence[Predict]) -> dict[str, float]:
+    """Figures averaged over draws of the networks to fit; `worst_percent` is that of all draws."""
+    rows = [figures(data, kind, predict) for predict in predictors]
+    found = {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0]}
+    return found | {"worst_percent": max(row["worst_percent"] for row in rows)}
 
 
 def choice(splits: int = 10) -> None:

@@ -94,7 +94,8 @@ class _Process:
         step = -(-len(ops) // MAX_ROWS)
         features = np.array([_features(op) for op in ops[::step]])
         target = np.log(np.maximum(latency_us[::step], FLOOR_US))
-        self._center, self._spread = features.mean(0), np.maximum(features.std(0), 1e-6)
+        self._center, self._spread = features.mean(0), features.std(0)
+        self._spread[self._spread < 1e-6] = 1.0  # what never changed is no reason to find a new op far from all others
         self._known = (features - self._center) / self._spread
         self._mean = _ridge(self._known, target)
         residual = target - self._line(self._known)

@@ -13,6 +13,7 @@ from mobilenas.latency.choice import next_ops
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.profiling import Profiler, Progress
 from mobilenas.latency.steady import SteadyRunner
+from mobilenas.latency.support import support_ops
 from mobilenas.latency.table import LatencyTable, load_table, own_table_path
 from mobilenas.latency.transferring import MeasuredNetwork, transfer
 from mobilenas.runners import Device, Runner, open_runner
@@ -68,14 +69,15 @@ def up_to_date_table(
         if share is not None:
             profiler.table = profiler.table.updated(replace(profiler.table.info, share=share), {})
         part = profiler.table.info.share if space is not None else 1.0
+        support = [op for op in support_ops() if networks and op not in wanted]
         missing = sum(op not in profiler.table for op in wanted)
         of = f"{100 * part:g} % of " if part < 1 else ""
         note(f"measuring {of}{missing} ops and {len(networks)} calibration networks on {device.name}")
         if space is not None and part < 1:
             _measure_share(profiler, wanted, space, part)
-            table = profiler.measure([], networks, ops_of_networks=False)
+            table = profiler.measure(support, networks, ops_of_networks=False)
         else:
-            table = profiler.measure(wanted, networks)
+            table = profiler.measure([*wanted, *support], networks)
     for name, reason in profiler.failures.items():
         note(f"not measured: {name}: {reason}")
     _note_disturbance(profiler, device, note)
