@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+PARALLEL := -q -n 2 --dist loadgroup
 DEMO := search --device host --data digits --target-ms 0.25 --trials 6 --out runs/demo --verbose
 
 .PHONY: demo test test-slow check format clean
@@ -14,10 +15,10 @@ demo: $(INSTALLED)
 	$(BIN)/mobilenas $(DEMO)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(PARALLEL) -m slow
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

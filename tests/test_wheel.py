@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
 REPOSITORY = Path(__file__).parent.parent
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"

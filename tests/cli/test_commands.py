@@ -31,15 +31,6 @@ def test_every_command_is_verbose_before_and_after_its_name(mobilenas):
             assert "--verbose" in out
 
 
-def test_a_verbose_search_tells_what_it_does_on_stderr(mobilenas, tmp_path, table):
-    run = tmp_path / "run"
-    code, out, err = mobilenas("search", *QUICK, "--out", run, "--json")
-    assert (code, err) == (0, "")
-    code, again, err = mobilenas("search", "--resume", run, "--json", "--verbose")
-    assert (code, again) == (0, out)
-    assert "candidate trial" in err
-
-
 def test_info(answer, mobilenas, tiny):
     document = answer("info", tiny)
     assert (document["name"], document["resolution"], document["num_classes"]) == ("tiny", 16, 10)
@@ -99,6 +90,7 @@ def test_export_measure_verify(answer, mobilenas, tmp_path, tiny):
     assert "latency" in text
 
 
+@pytest.mark.xdist_group("host")
 def test_measure_on_this_machine(answer, tiny):
     document = answer("measure", tiny, "--seconds", "0.2")
     assert 0 < document["p10_ms"] <= document["latency_ms"] <= document["p90_ms"]
@@ -120,19 +112,21 @@ def test_train_export_verify(answer, tmp_path, tiny):
     assert answer("verify", file, "--against", out / "arch.json", *weights)["passed"] is True
 
 
-def test_search_and_resume(answer, mobilenas, tmp_path, table):
+def test_search_then_resume_quietly_and_verbosely(answer, mobilenas, tmp_path, table):
     run = tmp_path / "run"
     document = answer("search", *QUICK, "--out", run)
     assert document["met"] is True
     assert document["measured"]["latency_ms"] <= 3
     assert document.pop("run") == str(run)
     assert json.loads((run / "result.json").read_text()) == document
-    again = answer("search", "--resume", run)
-    assert again == {**document, "run": str(run)}
-    code, out, _ = mobilenas("search", "--resume", run)
+    code, out, err = mobilenas("search", "--resume", run, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {**document, "run": str(run)}
+    code, out, err = mobilenas("search", "--resume", run, "--verbose")
     assert code == 0
     assert "3 ms on fake" in out
     assert "best.tflite" in out
+    assert "candidate trial" in err
 
 
 def test_images_in_folders(answer, tmp_path, tiny):

@@ -39,11 +39,16 @@ def exported(model: bytes, inputs: list[NDArray[np.float32]]) -> list[NDArray[np
 
 
 def reference(graph: OpGraph, weights: Weights, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """What torch computes, channels last."""
+    """What torch computes in float64, channels last.
+
+    Not in float32: with one input channel in the channels-last format and a single column of output, oneDNN takes the
+    horizontal stride for the vertical one (torch 2.14, stride (1, 3) and a kernel as wide as the image).
+    """
     module = GraphModule(graph).eval()
     set_weights(module, weights)
+    module.double()
     with torch.inference_mode():
-        found = module(*(torch.from_numpy(value).permute(0, 3, 1, 2) for value in inputs))
+        found = module(*(torch.from_numpy(value).double().permute(0, 3, 1, 2) for value in inputs))
     tensors = found if isinstance(found, tuple) else (found,)
     return [(t.permute(0, 2, 3, 1) if t.dim() == 4 else t).numpy() for t in tensors]
 

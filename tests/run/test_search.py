@@ -38,17 +38,26 @@ def slower_than_predicted(factor, after=0):
 
 @pytest.fixture(autouse=True)
 def no_training(monkeypatch, fake_home):
-    """Accuracies of trials come from the seed; only the winner is trained."""
+    """Accuracies of trials come from the seed, and the winner keeps the weights that it begins with."""
     from mobilenas.evaluators import Evaluation
     from mobilenas.evaluators.short_training import ShortTraining
+    from mobilenas.training import TrainingResult
 
     def evaluate(self, arch, *, seed):
         return Evaluation(accuracy=float(np.random.default_rng(seed).uniform(0.1, 0.9)))
 
+    def untrained(module, *args, **rest):
+        module.eval()
+        return TrainingResult("ok", 0.5, (), 0.1)
+
     monkeypatch.setattr(ShortTraining, "__call__", evaluate)
+    monkeypatch.setattr(winner, "train", untrained)
 
 
-def test_a_target_that_is_met(tmp_path, small_space):
+def test_a_target_that_is_met(tmp_path, monkeypatch, small_space):
+    from mobilenas.training import train
+
+    monkeypatch.setattr(winner, "train", train)
     run, notes = tmp_path / "run", []
     result = search(run, SearchSettings(**QUICK), note=notes.append)
     assert result.met

@@ -11,6 +11,7 @@ from mobilenas.graph import OpKind, OpSpec
 from mobilenas.runners import Device, Failure, Timing, TimingProtocol, host, open_runner
 from mobilenas.storage import exclusive
 
+pytestmark = pytest.mark.xdist_group("host")  # two measurements at once would disturb each other
 QUICK = TimingProtocol(visits=2, runs=5, visit_seconds=0.01)
 CONV = OpSpec(OpKind.CONV2D, ((8, 8, 16),), 16)
 
