@@ -13,8 +13,8 @@ import pytest
 from known_device import install
 
 DRIVER = Path(__file__).with_name("search_driver.py")
-SEARCH = ["--device", "fake", "--data", "digits", "--resolution", "16", "--target-ms", "3", "--trials", "3"]
-SEARCH += ["--trial-epochs", "1", "--final-epochs", "3", "--seed", "4", "--json"]
+SEARCH = ["--device", "fake", "--data", "digits", "--resolution", "16", "--target-ms", "3", "--trials", "2"]
+SEARCH += ["--trial-epochs", "1", "--final-epochs", "2", "--seed", "4", "--json"]
 SAME = ("result.json", "best.json", "best.tflite", "journal.jsonl", "latency_table.csv")
 
 
