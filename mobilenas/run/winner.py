@@ -96,7 +96,7 @@ def train_and_export(
     graph = arch.graph()
     module = GraphModule(graph)
     initialize(module, seed)
-    result = train(module, data, recipe, seed=seed, checkpoint=folder.checkpoint(name), pause=pause)
+    result = train(module, data, recipe, seed=seed, checkpoint=folder.checkpoint(name), pause=pause, judge_epochs=False)
     if result.status != "ok":
         raise InputError(
             f"training of the winner {arch.name} diverged after {len(result.history)} of {recipe.epochs} epochs; "
