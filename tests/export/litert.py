@@ -41,8 +41,8 @@ def exported(model: bytes, inputs: list[NDArray[np.float32]]) -> list[NDArray[np
 def reference(graph: OpGraph, weights: Weights, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """What torch computes in float64, channels last.
 
-    Not in float32: with one input channel in the channels-last format and a single column of output, oneDNN takes the
-    horizontal stride for the vertical one (torch 2.14, stride (1, 3) and a kernel as wide as the image).
+    Not in float32: with one channel in the channels-last format, unequal strides and a single column of output, oneDNN
+    gives wrong rows (torch 2.14; `benchmarks/LOG.md` has an example).
     """
     module = GraphModule(graph).eval()
     set_weights(module, weights)
