@@ -16,15 +16,16 @@ from mobilenas.latency.journal import Journal
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner
 from mobilenas.latency.table import LatencyTable, Measurement, TableInfo
-from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol
+from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol, undisturbed
 
 Progress = Callable[[int, int], None]
 """Called with the number of visits done and the number of all visits."""
 
 OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.04, timeout_seconds=30)
-NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.1, timeout_seconds=60)
-OP_VISITS, NETWORK_VISITS = 3, 9
+NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, timeout_seconds=60)
+OP_VISITS, NETWORK_VISITS = 3, 15
 """Visits that every op and network gets; the latter is a multiple of the former."""
+OVERHEAD_VISITS = 15
 MOST_VISITS = 8
 """Visits of an op whose fastest two do not agree before."""
 TIGHT, TIGHT_US = 0.01, 0.05
@@ -134,7 +135,7 @@ class Profiler:
         """
         self._visit_in_rounds([], graphs)
         visits = self._journal.networks
-        return {name: float(np.percentile(visits[name], 25)) for name in graphs if name in visits}
+        return {name: undisturbed(visits[name]) for name in graphs if name in visits}
 
     def store(self, table: LatencyTable) -> LatencyTable:
         """Saves a table that holds what was measured; the journal is done with.
@@ -212,20 +213,21 @@ class Profiler:
         for name, graph in graphs.items():
             if name in self._journal.networks:
                 op_sum_us = sum(n * predictor.op_latency(op).latency_us for op, n in graph.op_counts().items())
-                measured_us = float(np.percentile(self._journal.networks[name], 25)) - self.table.info.overhead_us
+                measured_us = undisturbed(self._journal.networks[name]) - self.table.info.overhead_us
                 made.append(CalibrationNetwork(name, op_sum_us, graph.weight_bytes(self.table.info.dtype), measured_us))
         return tuple(made)
 
     def _measurement(self, visits: Sequence[tuple[float, int]]) -> Measurement:
-        low, high = np.percentile([us for us, _ in visits], [25, 75])
-        marginal_us = max(float(low) - self.table.info.overhead_us, 0.0)
+        times_us = [us for us, _ in visits]
+        low, high = np.percentile(times_us, [25, 75])
+        marginal_us = max(undisturbed(times_us) - self.table.info.overhead_us, 0.0)
         return Measurement(marginal_us, float(high - low) / 2, sum(runs for _, runs in visits), len(visits))
 
 
 def _overhead_us(runner: Runner) -> float:
     """The cost of an inference that no op accounts for: what a chain of tiny ops takes as its length goes to 0."""
-    lengths = (1, 17)
-    timings = runner.measure([_chain(length) for length in lengths], replace(OP_PROTOCOL, visits=OP_VISITS))
+    lengths = (1, 33)
+    timings = runner.measure([_chain(length) for length in lengths], replace(OP_PROTOCOL, visits=OVERHEAD_VISITS))
     short, long = (t.latency_us if isinstance(t, Timing) else np.nan for t in timings)
     if not np.isfinite([short, long]).all():
         raise DeviceError(f"the device does not run the simplest model: {timings[0]}")

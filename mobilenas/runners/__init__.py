@@ -4,7 +4,7 @@ from mobilenas.errors import FieldError
 from mobilenas.registry import Registry
 from mobilenas.runners._device import Device, known_devices
 from mobilenas.runners._litert_process import LiteRTProcess, ModelError
-from mobilenas.runners._timing import Failure, Timing, TimingProtocol
+from mobilenas.runners._timing import Failure, Timing, TimingProtocol, undisturbed
 from mobilenas.runners.runner import Runner
 
 RUNNERS: Registry[Runner] = Registry("mobilenas.runners", Runner, "runner")
@@ -33,4 +33,5 @@ __all__ = [
     "TimingProtocol",
     "known_devices",
     "open_runner",
+    "undisturbed",
 ]
