@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 FIELDS_SEPARATOR = " | "
+LEAST_NETWORKS, LEAST_BEYOND = 8, 3
+"""Networks that a footprint term needs, and how many of them must lie beyond its knee: one or two fix no slope."""
 HUBER_SHARE = 0.03
 """Relative residual beyond which a network counts linearly instead of quadratically."""
 UNCALIBRATED_ERROR = 0.10
@@ -88,16 +90,16 @@ class Calibration:
     def fit(cls, networks: Sequence[CalibrationNetwork]) -> "Calibration":
         """Fits to relative errors, robustly; the knee by leave-one-out.
 
-        With fewer than five networks the footprint term is left out; with none the sum stands as it is.
+        With fewer than eight networks the footprint term is left out; with none the sum stands as it is.
         """
         if not networks:
             return cls()
         sums = np.array([n.op_sum_us for n in networks])
         megabytes = np.array([n.weight_bytes for n in networks]) / 1e6
         measured = np.array([n.measured_us for n in networks])
-        footprints = len(networks) >= 5
-        # every candidate knee: no footprint term at all, none kept, or what the networks themselves hold
-        knees = [math.inf, 0.0, *np.quantile(megabytes, np.linspace(0, 0.9, 19))] if footprints else [math.inf]
+        # every candidate knee: no footprint term at all, none kept, or what some of the networks hold
+        kept = np.sort(megabytes)[: max(len(networks) - LEAST_BEYOND, 0)]
+        knees = [math.inf, 0.0, *kept] if len(networks) >= LEAST_NETWORKS else [math.inf]
         best = min(knees, key=lambda knee: _left_out_error(sums, megabytes, measured, knee))
         scale, slope = _solve(sums, megabytes, measured, best)
         error = max(_left_out_error(sums, megabytes, measured, best), LEAST_ERROR)
