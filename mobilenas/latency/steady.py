@@ -24,8 +24,11 @@ NOTABLE_DRIFT = 0.04
 RETRIES = 3
 PAUSE_SECONDS = 0.2
 """Wait before the first retry; it doubles with each."""
-PATIENCE_SECONDS = 30.0
-"""All that a session spends on retries: a device that stays slow is measured as it is, and the user is told."""
+PATIENCE_SECONDS, PATIENCE_SHARE = 5.0, 0.3
+"""What a session spends on retries: seconds, and a share of what it spent on visits that were not disturbed.
+
+A device that stays slow is measured as it is, and the user is told.
+"""
 NETWORK_CHUNK = 4
 
 
@@ -116,8 +119,10 @@ class SteadyRunner:
             slower_us, timings = self._watched(files, protocol, sentinel)
             if slower_us < best_us:
                 best_us, best = slower_us, timings
-            undisturbed = slower_us <= sentinel.tolerance * sentinel.usual_us
-            if undisturbed or attempt == RETRIES or self._patience_seconds <= 0:
+            if slower_us <= sentinel.tolerance * sentinel.usual_us:
+                self._patience_seconds += PATIENCE_SHARE * (time.monotonic() - start)
+                break
+            if attempt == RETRIES or self._patience_seconds <= 0:
                 break
             self.repeated_chunks += 1
             time.sleep(PAUSE_SECONDS * 2**attempt)
