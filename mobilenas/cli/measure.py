@@ -46,7 +46,8 @@ def run(
     documents = []
     for name, timing in zip(model, timings, strict=True):
         if isinstance(timing, Failure):
-            raise DeviceError(f"{name}: {target.name} does not run it: {timing.reason}")
+            problem = InputError if "valid Flatbuffer" in timing.reason else DeviceError  # the file's fault, or not
+            raise problem(f"{name}: {target.name} does not run it: {timing.reason}")
         documents.append(
             {
                 "name": name,

@@ -80,7 +80,7 @@ def _print(result: "SearchResult", folder: Path) -> None:  # type: ignore[name-d
         ("predicted", f"{result.predicted_ms:.3g} ms (90 % interval {result.low_ms:.3g} to {result.high_ms:.3g})"),
         (
             "measured",
-            f"{measured.latency_ms:.3g} ms (10 % to 90 % of runs: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})",
+            f"{measured.latency_ms:.3g} ms (10th to 90th percentile: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})",
         ),
         ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
         ("accuracy", f"{100 * result.test_accuracy:.2f} % of held-out images"),

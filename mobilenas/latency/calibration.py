@@ -16,6 +16,7 @@ HUBER_SHARE = 0.03
 """Relative residual beyond which a network counts linearly instead of quadratically."""
 UNCALIBRATED_ERROR = 0.10
 """Relative error assumed of a plain sum of ops (measured: RMSPE 5.4 %, docs/latency.md)."""
+MOST_SCALE = 1000.0
 LEAST_SCALE = 0.1
 """Even where the networks seem to depend on nothing but their weights, ops cost something."""
 LEAST_ERROR = 0.01
@@ -122,7 +123,7 @@ class Calibration:
         Raises:
             ValueError: If it is malformed or a number is negative or not finite.
         """
-        fields = dict(part.rsplit(" ", 1) for part in text.split(", "))
+        fields = {name: value for name, _, value in (part.rpartition(" ") for part in text.split(", "))}
         names = ("scale", "us_per_mb", "knee_mb", "held_out_error", "networks")
         if tuple(fields) != names:
             raise ValueError(f"the calibration must give {', '.join(names)}")
@@ -130,6 +131,10 @@ class Calibration:
         if not all(math.isfinite(n) and n >= 0 for n in numbers):
             raise ValueError("the calibration has a number that is negative or not finite")
         scale, us_per_mb, knee_mb, error, count = numbers
+        if not MOST_SCALE >= scale >= 1 / MOST_SCALE:
+            raise ValueError(
+                f"the calibration's scale must be from {1 / MOST_SCALE:g} to {MOST_SCALE:g}, not {scale:g}"
+            )
         return cls(scale, us_per_mb, knee_mb, error, int(count))
 
 

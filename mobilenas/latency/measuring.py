@@ -15,7 +15,7 @@ from mobilenas.latency.profiling import Profiler, Progress
 from mobilenas.latency.steady import SteadyRunner
 from mobilenas.latency.support import support_ops
 from mobilenas.latency.table import LatencyTable, load_table, own_table_path
-from mobilenas.latency.transferring import MeasuredNetwork, transfer
+from mobilenas.latency.transferring import LEAST_NETWORKS, MeasuredNetwork, transfer
 from mobilenas.runners import Device, Runner, open_runner
 from mobilenas.spaces import SearchSpace
 from mobilenas.spaces.mnasnet import MnasNetSpace
@@ -109,6 +109,8 @@ def transferred_table(
         DeviceError: If the device does not answer.
         InputError: If there are too few networks, or the table cannot be written.
     """
+    if networks < LEAST_NETWORKS:
+        raise InputError(f"{networks} networks are too few for a transfer; give at least {LEAST_NETWORKS}")
     graphs = few_networks(space or MnasNetSpace(resolution=DEFAULT_RESOLUTIONS[-1]), networks)
     with open_runner(device) as runner:
         profiler = Profiler(
@@ -135,7 +137,9 @@ def load_predictor(device: str, dtype: str = "float32") -> LatencyPredictor:
     found = Device.load(device)
     table = load_table(found, dtype)
     if table is None:
-        raise InputError(f"device {found.name} has no {dtype} table; run: mobilenas profile --device {device}")
+        raise InputError(
+            f"device {found.name} has no {dtype} table; run: mobilenas profile --device {device} --dtype {dtype}"
+        )
     return LatencyPredictor(table)
 
 

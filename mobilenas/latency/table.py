@@ -18,6 +18,8 @@ VALUE_COLUMNS = ("latency_us", "spread_us", "runs", "visits")
 COLUMNS = (*OP_COLUMNS, *VALUE_COLUMNS)
 METHODS = ("measured", "calibrated", "imported")
 UNITS = ("us",)
+MOST_US = 1e9
+"""No op and no network takes a thousand seconds."""
 NETWORK_KEY, CALIBRATION_KEY = "calibration_network", "calibration"
 
 
@@ -148,7 +150,7 @@ class LatencyTable(Mapping[OpSpec, Measurement]):
         if lines[count : count + 1] != [",".join(COLUMNS)]:
             raise InputError(f"{path} line {count + 1}: the columns must be {','.join(COLUMNS)}")
         rows: dict[OpSpec, Measurement] = {}
-        for number, values in enumerate(csv.reader(lines[count + 1 :], strict=True), count + 2):
+        for number, values in enumerate(_split(lines[count + 1 :], count + 2, path), count + 2):
             where = f"{path} line {number}"
             if len(values) != len(COLUMNS):
                 raise InputError(f"{where}: {len(values)} values, not {len(COLUMNS)}; restore the line or remove it")
@@ -194,6 +196,16 @@ def load_table(device: Device, dtype: str) -> LatencyTable | None:
     return table
 
 
+def _split(lines: list[str], first: int, path: Path) -> Iterator[list[str]]:
+    reader = csv.reader(lines, strict=True)
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise InputError(
+            f"{path} line {first + reader.line_num - 1}: {error}; restore the line or remove it"
+        ) from error
+
+
 Preamble = tuple[TableInfo, tuple[CalibrationNetwork, ...], Calibration | None]
 
 
@@ -217,6 +229,8 @@ def _read_preamble(lines: list[str], path: Path) -> Preamble:
     for key, accepted in (("dtype", tuple(BYTES)), ("method", METHODS), ("unit", UNITS)):
         if getattr(info, key) not in accepted:
             raise InputError(f"{path}: {key} {getattr(info, key)!r} is not accepted; give {' or '.join(accepted)}")
+    if not 0 < info.share <= 1:
+        raise InputError(f"{path}: share {info.share} is not accepted; give a number above 0, at most 1")
     return info, tuple(networks), calibration
 
 
@@ -224,7 +238,10 @@ def _with(info: TableInfo, key: str, value: str) -> TableInfo:
     """The preamble with one key read from its text."""
     fields = vars(info).copy()
     kind = type(fields[key])
-    fields[key] = _finite(value, key) if kind is float else kind(value)
+    try:
+        fields[key] = _finite(value, key) if kind is float else kind(value)
+    except ValueError as error:
+        raise ValueError(f"{key} {shorten(value)} is not accepted; {error}") from error
     return TableInfo(**fields)
 
 
@@ -241,6 +258,6 @@ def _finite(text: str, name: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} {shorten(text)} is not accepted; give a number from 0")
+    if not 0 <= value <= MOST_US:
+        raise ValueError(f"{name} {shorten(text)} is not accepted; give a number from 0 to {MOST_US:g}")
     return value

@@ -132,7 +132,7 @@ class _Search:
             self._device, self._settings.dtype, ops, space=self._space, progress=progress, note=self._note
         )
         table.save(self._folder.table_file)
-        return table
+        return LatencyTable.load(self._folder.table_file)  # as a resumed run reads it: rounded
 
     def _candidate(self, tried: dict[Genotype, Measured]) -> Trial | None:
         """The best trial that was not measured yet; further trials where the correction has left none."""

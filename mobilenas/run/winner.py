@@ -71,7 +71,11 @@ def measure_interleaved(folder: RunFolder, key: str, device: Device, arch: Arch,
             )
         )
 
-    return Measured(**folder.once(key, ask))
+    answer = folder.once(key, ask)
+    try:
+        return Measured(**answer)
+    except TypeError as error:
+        raise InputError(f"{folder.path}/journal.jsonl: the entry {key!r} is damaged; remove its line") from error
 
 
 def train_and_export(

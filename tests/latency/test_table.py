@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mobilenas.errors import InputError
 from mobilenas.graph import OpKind, OpSpec
-from mobilenas.latency import CalibrationNetwork, LatencyTable, Measurement, TableInfo, load_table
+from mobilenas.latency import Calibration, CalibrationNetwork, LatencyTable, Measurement, TableInfo, load_table
 from mobilenas.latency.op_columns import read_op, write_op
 from mobilenas.runners import Device
 
@@ -115,3 +115,33 @@ def test_updated_replaces_rows_and_fits_all_networks():
     assert len(newer) == 2
     assert newer.networks == NETWORKS
     assert table[CONV].latency_us == 1.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("\nadd,", '\n"add,', "unexpected end of data"),
+        ("share: 1.0", "share: 7", "share"),
+        ("threads: 1", "threads: four", "threads 'four' is not accepted"),
+    ],
+)
+def test_damage_of_text_and_preamble_is_named(tmp_path, old, new, problem):
+    op = OpSpec(OpKind.ADD, ((7, 7, 8),) * 2, 8)
+    text = LatencyTable(TableInfo(device="d"), {op: Measurement(1.0)}).to_csv()
+    assert old in text
+    path = tmp_path / "d.float32.csv"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=problem):
+        LatencyTable.load(path)
+
+
+@pytest.mark.parametrize("scale", ["0.0", "1e308", "-1.0"])
+def test_a_calibration_that_no_device_has_is_refused(scale):
+    text = Calibration(1.0, 2.0, 3.0, 0.02, 10).to_text()
+    with pytest.raises(ValueError, match=r"scale|negative"):
+        Calibration.from_text(text.replace("scale 1.0", f"scale {scale}"))
+
+
+def test_a_calibration_that_says_something_else_is_refused():
+    with pytest.raises(ValueError, match="must give scale"):
+        Calibration.from_text("x")
