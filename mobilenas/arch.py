@@ -105,6 +105,9 @@ class Arch(Settings):
         """
         values = dict(data) if isinstance(data, Mapping) else data
         if isinstance(values, dict):
+            for name in ("resolution", "num_classes"):
+                if name not in values:
+                    raise InputError(f"{where + '.' if where else ''}{name}: is missing; give a whole number from 1")
             if "stem" in values:
                 values["stem"] = _part(BLOCKS, values["stem"], "stem")
             if "stages" in values:

@@ -12,7 +12,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from mobilenas.errors import DeviceError, InputError
+from mobilenas.errors import DeviceError, InputError, shorten
 
 
 def home() -> Path:
@@ -75,14 +75,21 @@ def read_json(path: Path, noun: str = "file") -> Any:
     """Reads a JSON document; NaN and infinities are refused.
 
     Raises:
-        InputError: If it is absent or no valid JSON; the text names line and column.
+        InputError: If it is absent, no valid JSON or has a field twice; the text names line and column, or the field.
     """
 
     def refuse(constant: str) -> None:
         raise InputError(f"{path}: {constant} is not accepted; give a finite number")
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = dict(pairs)
+        if len(seen) < len(pairs):
+            twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+            raise InputError(f"{path}: the field {shorten(twice)} stands there twice; remove one of them")
+        return seen
+
     try:
-        return json.loads(read_text(path, noun), parse_constant=refuse)
+        return json.loads(read_text(path, noun), parse_constant=refuse, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not valid JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
     except ValueError as error:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import JSON_VALUES
 
+from mobilenas import models
 from mobilenas.arch import MAX_BLOCKS, Arch
 from mobilenas.blocks import BLOCKS, HEADS
 from mobilenas.errors import FieldError, InputError, shorten
@@ -85,8 +86,8 @@ def test_round_trip():
 
 
 def test_defaults():
-    arch = Arch.from_dict({key: FILE[key] for key in ("stem", "stages", "head")})
-    assert (arch.resolution, arch.num_classes, arch.padding, arch.bn_epsilon) == (224, 1000, "same", 1e-3)
+    arch = Arch.from_dict({key: FILE[key] for key in ("resolution", "num_classes", "stem", "stages", "head")})
+    assert (arch.padding, arch.bn_epsilon) == ("same", 1e-3)
 
 
 def test_saved_and_loaded(tmp_path):
@@ -323,3 +324,18 @@ def test_a_file_that_is_absent_a_folder_or_no_text(tmp_path):
     (tmp_path / "net.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         Arch.load(tmp_path / "net.json")
+
+
+@pytest.mark.parametrize("field", ["resolution", "num_classes"])
+def test_what_every_network_says_of_itself_must_be_there(field):
+    document = models.get("mobilenet_v2").to_dict()
+    del document[field]
+    with pytest.raises(InputError, match=f"{field}: is missing"):
+        Arch.from_dict(document)
+
+
+def test_a_field_that_stands_there_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.json"
+    path.write_text('{"resolution": 224, ' + json.dumps(models.get("mobilenet_v2").to_dict())[1:])
+    with pytest.raises(InputError, match="'resolution' stands there twice"):
+        Arch.load(path)
