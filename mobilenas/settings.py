@@ -14,6 +14,7 @@ PLAIN = {int: "a whole number", float: "a number", str: "a text", bool: "true or
 """The types of plain values, as errors call them; a bool is no int."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
     """Base of a frozen, keyword-only dataclass whose fields can be read from a mapping.
 
@@ -21,8 +22,6 @@ class Settings:
     a tuple of one of them, or a union of these. Ranges are checked by the dataclass itself in `__post_init__`, which
     raises `FieldError`.
     """
-
-    __slots__ = ()
 
     @classmethod
     def from_dict(cls, data: object, *, where: str = "") -> Self:
@@ -43,7 +42,7 @@ class Settings:
         for name in data:
             if name not in hints:
                 raise InputError(f"{here}: unknown field {shorten(name)}; accepted: {', '.join(hints)}")
-        required = {f.name for f in dataclasses.fields(cls) if _is_required(f)}  # type: ignore[arg-type]
+        required = {f.name for f in dataclasses.fields(cls) if _is_required(f)}
         missing = sorted(required - data.keys())
         if missing:
             raise InputError(f"{here}: field {missing[0]!r} is missing; add it")
@@ -56,7 +55,7 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values; those that stand at their default are left out."""
         out: dict[str, Any] = {}
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value != field.default:
                 out[field.name] = list(value) if isinstance(value, tuple) else value

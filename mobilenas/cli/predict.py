@@ -30,7 +30,7 @@ def run(
         with progress_bar(f"measuring ops on {target.name}") as progress:
             predictor = LatencyPredictor(up_to_date_table(target, dtype, ops, progress=progress, note=note))
     else:
-        predictor = load_predictor(device, dtype)
+        predictor = load_predictor(device, dtype, note=note)
     documents = [_document(arch, predictor.predict(arch.graph())) for arch in archs]
     if json:
         print_json(documents[0] if len(documents) == 1 else documents)

@@ -4,7 +4,7 @@ import datetime
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from mobilenas.cli.arguments import Data, DeviceName, Dtype, Json, Resolution
 from mobilenas.cli.output import LOG, note, print_json, print_table, progress_bar
 from mobilenas.errors import InputError
 from mobilenas.extras import require
+
+if TYPE_CHECKING:
+    from mobilenas.run import SearchResult
 
 
 def run(
@@ -44,7 +47,7 @@ def run(
             "for example: mobilenas search --device host --data digits --target-ms 0.3"
         )
     require("torch", "train")
-    from mobilenas.run import SearchResult, SearchSettings, search
+    from mobilenas.run import SearchSettings, search
 
     settings = None
     if target_ms is not None:
@@ -66,15 +69,19 @@ def run(
     folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     say = note if sys.stderr.isatty() else LOG.info
     with progress_bar(f"profiling {device}") as progress:
-        result: SearchResult = search(folder, settings, note=say, progress=progress)
+        result = search(folder, settings, note=say, progress=progress)
     if json:
         print_json({**asdict(result), "run": str(folder)})
     else:
         _print(result, folder)
 
 
-def _print(result: "SearchResult", folder: Path) -> None:  # type: ignore[name-defined]  # noqa: F821  # loads torch
-    measured = result.measured
+def _print(result: "SearchResult", folder: Path) -> None:
+    measured, report = result.measured, result.verification
+    accuracies = (result.test_accuracy, result.exported_accuracy, result.agreement)
+    test, exported, agreement = (f"{100 * share:.2f} %" if share is not None else "not known" for share in accuracies)
+    if measured is None or report is None:
+        raise ValueError(f"{folder}: a search ended without a measurement of its winner")
     rows = [
         ("target", f"{result.target_ms:g} ms on {result.device}"),
         ("predicted", f"{result.predicted_ms:.3g} ms (90 % interval {result.low_ms:.3g} to {result.high_ms:.3g})"),
@@ -83,13 +90,10 @@ def _print(result: "SearchResult", folder: Path) -> None:  # type: ignore[name-d
             f"{measured.latency_ms:.3g} ms (10th to 90th percentile: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})",
         ),
         ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
-        ("accuracy", f"{100 * result.test_accuracy:.2f} % of held-out images"),
-        (
-            "exported file",
-            f"{100 * result.exported_accuracy:.2f} %; agrees with torch on {100 * result.agreement:.2f} %",
-        ),
+        ("accuracy", f"{test} of held-out images"),
+        ("exported file", f"{exported}; agrees with torch on {agreement}"),
         ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
-        ("verified", "parity, one delegate, operators" if result.verification["passed"] else "FAILED"),
+        ("verified", "parity, one delegate, operators" if report["passed"] else "FAILED"),
         ("run", f"{folder} (best.tflite, best.json, result.json)"),
     ]
     print_table(("", ""), rows)

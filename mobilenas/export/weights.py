@@ -17,6 +17,15 @@ Weights = Mapping[str, Array]
 """Arrays named and shaped as `OpGraph.state_shapes` says, in torch's layout."""
 
 MAX_HEADER_BYTES = 100_000_000
+MAX_FILE_BYTES = 2**31 - 1
+"""Offsets in a flatbuffer are 32 bits wide and signed."""
+
+
+def check_fits(graph: OpGraph, dtype: str) -> None:
+    """Raises `InputError` for a network whose weights no `.tflite` file can hold."""
+    size = graph.weight_bytes(dtype)
+    if size > MAX_FILE_BYTES:
+        raise InputError(f"the network has {size / 1e9:.3g} GB of {dtype} weights; a .tflite file holds at most 2.1 GB")
 
 
 def random_weights(graph: OpGraph, seed: int = 0) -> dict[str, Array]:
@@ -27,7 +36,11 @@ def random_weights(graph: OpGraph, seed: int = 0) -> dict[str, Array]:
     Args:
         graph: The network.
         seed: Chooses where in the pool each tensor starts.
+
+    Raises:
+        InputError: If the network is too large for a file.
     """
+    check_fits(graph, "float32")
     rng = np.random.default_rng(seed)
     weights: dict[str, Array] = {}
     for node in graph.weighted_nodes():

@@ -11,7 +11,7 @@ from mobilenas.export.lowering import DTYPES, lower
 from mobilenas.export.quantization import Quantization
 from mobilenas.export.ranges import QuantizationPlan, Ranges
 from mobilenas.export.tflite_op import Constant, Input, Parameter, Result, TfliteOp
-from mobilenas.export.weights import Array, Weights, random_weights
+from mobilenas.export.weights import Array, Weights, check_fits, random_weights
 from mobilenas.graph import OpGraph, OpNode, OpSpec, single_op
 from mobilenas.registry import unknown
 
@@ -51,10 +51,12 @@ def write_tflite(
         The file.
 
     Raises:
-        InputError: If the dtype is not known, a range is missing or impossible, or a weight does not fit in float16.
+        InputError: If the dtype is not known, the network too large for a file, a range missing or impossible, or a
+            weight does not fit in float16.
     """
     if dtype not in DTYPES:
         raise InputError(unknown("dtype", dtype, list(DTYPES)))
+    check_fits(graph, dtype)
     return _Writer(graph, weights, dtype, ranges, float_io).write(description)
 
 

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-Number = TypeVar("Number", float, npt.NDArray[np.float64])
+Floats = npt.NDArray[np.float64]
+Values = float | Floats
 FIELDS_SEPARATOR = " | "
 LEAST_NETWORKS, LEAST_BEYOND = 8, 3
 """Networks that a footprint term needs, and how many of them must lie beyond its knee: one or two fix no slope."""
@@ -82,10 +82,10 @@ class Calibration:
     error: float = UNCALIBRATED_ERROR
     networks: int = 0
 
-    def network_us(self, op_sum_us: Number, weight_bytes: Number) -> Number:
+    def network_us(self, op_sum_us: Values, weight_bytes: Values) -> Floats:
         """Latency of networks from the sums of their ops and weights; numbers or arrays of them."""
         beyond = np.maximum(0.0, np.asarray(weight_bytes) / 1e6 - self.knee_mb)
-        return self.scale * op_sum_us + self.us_per_mb * beyond  # type: ignore[return-value]  # a float for floats
+        return np.asarray(self.scale * np.asarray(op_sum_us) + self.us_per_mb * beyond, np.float64)
 
     @classmethod
     def fit(cls, networks: Sequence[CalibrationNetwork]) -> "Calibration":
@@ -136,9 +136,6 @@ class Calibration:
                 f"the calibration's scale must be from {1 / MOST_SCALE:g} to {MOST_SCALE:g}, not {scale:g}"
             )
         return cls(scale, us_per_mb, knee_mb, error, int(count))
-
-
-Floats = npt.NDArray[np.float64]
 
 
 def _solve(sums: Floats, megabytes: Floats, measured: Floats, knee: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from mobilenas.latency.farthest import farthest_points
 from mobilenas.spaces import SearchSpace
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
-CALIBRATION_NETWORKS = 14
+CALIBRATION_NETWORKS = 10
 """Samples of a space; the published networks come on top."""
 CANDIDATES = 200
 DEFAULT_RESOLUTIONS = (160, 224)
@@ -44,7 +44,7 @@ def networks_for(space: SearchSpace | None) -> Mapping[str, OpGraph]:
     for each in spaces:
         found |= calibration_networks(each, CALIBRATION_NETWORKS // len(spaces))
     for i, name in enumerate(models.names()):
-        resolution = _resolution(spaces[-1])
+        resolution = spaces[-1].resolution
         if i % 2:
             resolution = max(32, 32 * round(resolution / 64))
         found[f"{name}@{resolution}"] = models.get(name, resolution=resolution).graph()
@@ -65,8 +65,4 @@ def few_networks(space: SearchSpace, count: int) -> dict[str, OpGraph]:
 
 def label(space: SearchSpace) -> str:
     """What names of a space's networks begin with: the number of classes does not matter to a calibration."""
-    return f"{space.name}@{_resolution(space)}#"
-
-
-def _resolution(space: SearchSpace) -> int:
-    return space.decode(tuple(0 for _ in space.decisions)).resolution
+    return f"{space.name}@{space.resolution}#"

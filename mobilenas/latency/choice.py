@@ -40,8 +40,11 @@ def next_ops(
     if seeds:
         return seeds[:count]
     interpolation = Interpolation(measured)
+    known = dict.fromkeys([*left, *(op for network in networks for op in network)])
+    latency_us = {op: measured[op] if op in measured else interpolation.estimate(op).latency_us for op in known}
+    totals_us = np.array([sum(count * latency_us[op] for op, count in network.items()) for network in networks])
     kinds = [
-        _Kind(ops, networks, interpolation, measured)
+        _Kind(ops, _shares(ops, networks, latency_us) / totals_us[:, None], interpolation)
         for kind in OpKind
         if (ops := [op for op in left if op.kind is kind]) and _number(measured, kind) >= LEAST_ROWS
     ]
@@ -64,6 +67,13 @@ def _seeds(left: Sequence[OpSpec], measured: Mapping[OpSpec, float]) -> list[OpS
     return seeds
 
 
+def _shares(
+    ops: Sequence[OpSpec], networks: Sequence[Mapping[OpSpec, int]], latency_us: Mapping[OpSpec, float]
+) -> Floats:
+    """Microseconds that each op takes in each network, shape (networks, ops)."""
+    return np.array([[network.get(op, 0) * latency_us[op] for op in ops] for network in networks], np.float64)
+
+
 def _number(measured: Mapping[OpSpec, float], kind: OpKind) -> int:
     return sum(op.kind is kind for op in measured)
 
@@ -73,24 +83,20 @@ class _Kind:
 
     The covariance given the ops taken so far is not formed: one column of it is made for each op that is taken.
 
+    Args:
+        ops: The ops.
+        shares: Which share of each network's latency each op takes, shape (networks, ops).
+        interpolation: Fitted to what was measured.
+
     Attributes:
         gain: Drop of the summed variance by the best op; -inf when none is left.
     """
 
-    def __init__(
-        self,
-        ops: Sequence[OpSpec],
-        networks: Sequence[Mapping[OpSpec, int]],
-        interpolation: Interpolation,
-        measured: Mapping[OpSpec, float],
-    ) -> None:
+    def __init__(self, ops: Sequence[OpSpec], shares: Floats, interpolation: Interpolation) -> None:
         self._ops = ops
         self._covariance = interpolation.covariance(ops)
         self._noise = NOISE * float(np.diag(self._covariance).max())
-        latency = np.array([interpolation.estimate(op).latency_us for op in ops])
-        shares = np.array([[network.get(op, 0) for op in ops] for network in networks], np.float64) * latency
-        totals = np.array([_total(network, interpolation, measured) for network in networks])
-        self._doubt = (shares / totals[:, None]) @ self._covariance  # (networks, ops)
+        self._doubt = shares @ self._covariance  # (networks, ops)
         self._variance = np.diag(self._covariance).copy()
         self._columns: list[Floats] = []
         self._open = np.ones(len(ops), bool)
@@ -114,10 +120,3 @@ class _Kind:
         gains[~self._open] = -np.inf
         self._best = int(np.argmax(gains))
         self.gain = float(gains[self._best])
-
-
-def _total(network: Mapping[OpSpec, int], interpolation: Interpolation, measured: Mapping[OpSpec, float]) -> float:
-    return sum(
-        count * (measured[op] if op in measured else interpolation.estimate(op).latency_us)
-        for op, count in network.items()
-    )

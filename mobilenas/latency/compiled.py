@@ -80,8 +80,8 @@ class CompiledLatency:
             joint = probabilities[0].new_ones(1)
             for decision in table.decisions:
                 joint = (joint[:, None] * probabilities[decision]).flatten()
-            us = us + joint @ joint.new_tensor(table.costs.real)
-            size = size + joint @ joint.new_tensor(table.costs.imag)
+            table_us, table_bytes = table.tensors(joint)
+            us, size = us + joint @ table_us, size + joint @ table_bytes
         info, calibration = self._predictor.table.info, self._predictor.table.calibration
         beyond = (size / 1e6 - calibration.knee_mb).clamp(min=0)
         return (info.overhead_us + calibration.scale * us + calibration.us_per_mb * beyond) / 1e3
@@ -123,6 +123,14 @@ class _FactorTable:
         rows = np.array([_contribution(factor.ops(combination), costs, predictor) for combination in combinations])
         self.costs: Pairs = rows[:, 0] + 1j * rows[:, 1]
         self.errors: Pairs = rows[:, 2] + 1j * rows[:, 3]
+        self._tensors: dict[tuple[object, object], tuple[Tensor, Tensor]] = {}
+
+    def tensors(self, like: "Tensor") -> tuple["Tensor", "Tensor"]:
+        """Microseconds and weight bytes by combination, of the type and on the device of `like`."""
+        key = (like.dtype, like.device)
+        if key not in self._tensors:
+            self._tensors[key] = like.new_tensor(self.costs.real), like.new_tensor(self.costs.imag)
+        return self._tensors[key]
 
     def index(self, genotypes: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
         """Which combination each genotype has, given as (decisions, N); shape (N,)."""

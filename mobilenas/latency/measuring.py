@@ -124,12 +124,13 @@ def transferred_table(
     return table
 
 
-def load_predictor(device: str, dtype: str = "float32") -> LatencyPredictor:
+def load_predictor(device: str, dtype: str = "float32", *, note: Note = lambda text: None) -> LatencyPredictor:
     """The predictor of a device that has a table; measures nothing.
 
     Args:
         device: Name of a device, or path of its `.toml`.
         dtype: Element type.
+        note: Told if the table was measured on another machine or runtime.
 
     Raises:
         InputError: If the device is not known or has no table.
@@ -140,6 +141,8 @@ def load_predictor(device: str, dtype: str = "float32") -> LatencyPredictor:
         raise InputError(
             f"device {found.name} has no {dtype} table; run: mobilenas profile --device {device} --dtype {dtype}"
         )
+    if why := open_runner(found).mismatch(vars(table.info)):
+        note(f"the table of {found.name} is of another machine ({why})")
     return LatencyPredictor(table)
 
 

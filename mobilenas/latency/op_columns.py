@@ -1,8 +1,10 @@
 """How an op stands in the columns of a CSV file."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from mobilenas.graph import OpKind, OpSpec
+from mobilenas.graph.kind import Activation, Padding
 
 OP_COLUMNS = (
     "kind",
@@ -15,6 +17,10 @@ OP_COLUMNS = (
     "padding",
     "activation",
 )
+
+
+_PADDINGS: dict[str, Padding] = {"same": "same", "valid": "valid"}
+_ACTIVATIONS: dict[str, Activation] = {name: name for name in get_args(Activation)}
 
 
 def write_op(op: OpSpec) -> tuple[str, ...]:
@@ -42,7 +48,8 @@ def read_op(values: Sequence[str]) -> OpSpec:
     """
     kind, in_shapes, out_channels, kernel_size, stride, dilation, groups, padding, activation = values
     shapes = tuple(_numbers(shape, 3) for shape in in_shapes.split("+"))
-    explicit = padding if padding in ("same", "valid") else _numbers(padding, 4, ":")
+    if activation not in _ACTIVATIONS:
+        raise ValueError(f"activation {activation!r} is not known; accepted: {', '.join(_ACTIVATIONS)}")
     return OpSpec(
         kind=OpKind(kind),
         in_shapes=tuple((s[0], s[1], s[2]) for s in shapes),
@@ -51,9 +58,16 @@ def read_op(values: Sequence[str]) -> OpSpec:
         stride=_pair(stride),
         dilation=_pair(dilation),
         groups=int(groups),
-        padding=explicit if isinstance(explicit, str) else ((explicit[0], explicit[1]), (explicit[2], explicit[3])),  # type: ignore[arg-type]  # checked by OpSpec
-        activation=activation,  # type: ignore[arg-type]  # checked by OpSpec
+        padding=_padding(padding),
+        activation=_ACTIVATIONS[activation],
     )
+
+
+def _padding(text: str) -> Padding:
+    if text in _PADDINGS:
+        return _PADDINGS[text]
+    top, bottom, left, right = _numbers(text, 4, ":")
+    return (top, bottom), (left, right)
 
 
 def _pair(text: str) -> tuple[int, int]:

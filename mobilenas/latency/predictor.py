@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from mobilenas.graph import OpGraph, OpSpec
+from mobilenas.latency.calibration import Floats, Values
 from mobilenas.latency.interpolation import Interpolation
 from mobilenas.latency.table import LatencyTable
-
-Floats = npt.NDArray[np.float64]
-Values = float | Floats
 
 INTERVAL = 1.645
 """Standard errors on each side of a 90 % interval."""

@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.04, timeout_seconds=30)
 NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, timeout_seconds=60)
-OP_VISITS, NETWORK_VISITS = 3, 15
+OP_VISITS, NETWORK_VISITS = 3, 12
 """Visits that every op and network gets; the latter is a multiple of the former."""
 OVERHEAD_VISITS = 15
 MOST_VISITS = 8

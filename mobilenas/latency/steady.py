@@ -29,7 +29,8 @@ PATIENCE_SECONDS, PATIENCE_SHARE = 5.0, 0.3
 
 A device that stays slow is measured as it is, and the user is told.
 """
-NETWORK_CHUNK = 4
+NETWORK_CHUNK = 8
+"""Networks that go to the device in one trip; a sentinel costs as much as one of them."""
 
 
 @dataclass(slots=True)

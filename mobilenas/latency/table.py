@@ -114,7 +114,8 @@ class LatencyTable(Mapping[OpSpec, Measurement]):
     ) -> "LatencyTable":
         """A table with rows and networks added or replaced; new networks are fitted together with the old ones."""
         known = {network.name: network for network in (*self.networks, *networks)}
-        return LatencyTable(info, {**self._rows, **rows}, tuple(known.values()))
+        calibration = None if networks else self.calibration
+        return LatencyTable(info, {**self._rows, **rows}, tuple(known.values()), calibration)
 
     def to_csv(self) -> str:
         """The file's content."""

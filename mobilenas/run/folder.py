@@ -5,14 +5,14 @@ import json
 import os
 import platform
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, TargetError
 from mobilenas.run.settings import SearchSettings
 from mobilenas.storage import exclusive, read_json, write_json
 
@@ -58,6 +58,18 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+        if self._new is not None and isinstance(error, InputError | TargetError) and not self._has_trials():
+            self._forget()
+
+    def _has_trials(self) -> bool:
+        return self.trials_file.exists() and self.trials_file.stat().st_size > 0
+
+    def _forget(self) -> None:
+        """A new run that ended before its first trial leaves nothing: its folder can be given again."""
+        for path in (self.run_file, self.trials_file, self.table_file, self.path / "log.txt", self.path / ".lock"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # the user has other files there
+            self.path.rmdir()
 
     @property
     def run_file(self) -> Path:

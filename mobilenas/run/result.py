@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mobilenas.settings import Settings
+
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measured(Settings):
     """Latency of the exported file, measured interleaved with a reference network.
 
     Attributes:

@@ -71,11 +71,7 @@ def measure_interleaved(folder: RunFolder, key: str, device: Device, arch: Arch,
             )
         )
 
-    answer = folder.once(key, ask)
-    try:
-        return Measured(**answer)
-    except TypeError as error:
-        raise InputError(f"{folder.path}/journal.jsonl: the entry {key!r} is damaged; remove its line") from error
+    return Measured.from_dict(folder.once(key, ask), where=f"{folder.path / 'journal.jsonl'}: {key}")
 
 
 def train_and_export(

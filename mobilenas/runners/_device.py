@@ -13,6 +13,8 @@ from mobilenas.storage import home, read_text, shipped
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
+RUNTIMES = ("litert",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Device(Settings):
@@ -40,6 +42,7 @@ class Device(Settings):
     def __post_init__(self) -> None:
         fits = 0 < len(self.name) <= 64 and self.name[0] not in ".-" and set(self.name) <= NAME_CHARACTERS
         check(fits, "name", self.name, "letters, digits, '.', '_' and '-', at most 64")
+        check(self.runtime in RUNTIMES, "runtime", self.runtime, " or ".join(RUNTIMES))
         check(1 <= self.threads <= 64, "threads", self.threads, "a whole number from 1 to 64")
 
     @classmethod

@@ -15,7 +15,7 @@ def open_space(name: str, *, resolution: int, num_classes: int) -> SearchSpace:
     """
     if name not in SPACES:
         raise InputError(unknown("space", name, SPACES))
-    return SPACES[name](resolution=resolution, num_classes=num_classes)  # type: ignore[call-arg]  # every space takes both
+    return SPACES[name](resolution=resolution, num_classes=num_classes)
 
 
 __all__ = ["SPACES", "Choice", "Factor", "Genotype", "Genotypes", "SearchSpace", "open_space"]

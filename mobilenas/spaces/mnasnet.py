@@ -58,7 +58,7 @@ class MnasNetSpace(SearchSpace):
     name = "mnasnet"
 
     def __init__(self, *, resolution: int = 224, num_classes: int = 1000) -> None:
-        self.resolution, self.num_classes = resolution, num_classes
+        super().__init__(resolution=resolution, num_classes=num_classes)
         self._stem = ConvBnAct(out_channels=STEM_CHANNELS, stride=2)
         self._head = ConvPoolLinear(out_channels=HEAD_CHANNELS)
 

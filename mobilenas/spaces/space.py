@@ -55,6 +55,9 @@ class SearchSpace(ABC):
 
     name: str
 
+    def __init__(self, *, resolution: int = 224, num_classes: int = 1000) -> None:
+        self.resolution, self.num_classes = resolution, num_classes
+
     @property
     @abstractmethod
     def decisions(self) -> Mapping[str, tuple[Choice, ...]]:

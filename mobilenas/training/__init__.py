@@ -1,14 +1,15 @@
 """Data and training. Needs the extra `train`."""
 
+# ruff: noqa: E402  # the libraries must be known to be there before anything that imports them
 from mobilenas.extras import require
 
 for library in ("torch", "torchvision", "accelerate", "PIL"):
     require(library, "train")
 
-from mobilenas.training.data import ImageData, Split  # noqa: E402  # the libraries are there from here on
-from mobilenas.training.recipe import RECIPES, Recipe, default_recipe  # noqa: E402
-from mobilenas.training.sources import load_data  # noqa: E402
-from mobilenas.training.trainer import Epoch, TrainingResult, accuracy, train  # noqa: E402
+from mobilenas.training.data import ImageData, Split
+from mobilenas.training.recipe import RECIPES, Recipe, default_recipe
+from mobilenas.training.sources import load_data
+from mobilenas.training.trainer import Epoch, TrainingResult, accuracy, train
 
 __all__ = [
     "RECIPES",

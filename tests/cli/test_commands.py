@@ -75,6 +75,27 @@ def test_predict_measures_what_is_not_known(answer, table, tiny):
     assert {op["source"] for op in answer("predict", tiny, "--device", "fake")["ops"]} == {"measured"}
 
 
+def test_a_table_from_a_share_of_the_ops_or_from_another_table(answer, mobilenas, home):
+    space = ["--space", "mnasnet", "--resolution", "32", "--classes", "10"]
+    few = answer("profile", "--device", "fake", *space, "--share", "0.3", "--fresh")
+    assert few["networks"] == 20
+    (home / "devices" / "fake2.toml").write_text('name = "fake2"\nrunner = "fake"\n')
+    document = answer("profile", "--device", "fake2", *space, "--from", "fake", "--networks", "6")
+    assert (document["ops"], document["networks"]) == (few["ops"], 6)
+    predicted = answer("predict", "mobilenet_v2", "--device", "fake2")
+    assert {op["source"] for op in predicted["ops"]} <= {"calibrated", "interpolated"}
+    code, _, err = mobilenas("profile", "--device", "fake2", *space, "--from", "fake")
+    assert code == 2
+    assert "exists already; give --fresh" in err
+
+
+def test_a_table_of_another_machine_is_not_used_without_a_word(answer, mobilenas, table, tiny):
+    table.write_text(table.read_text().replace("# cpu: fake cpu", "# cpu: another cpu"))
+    code, _, err = mobilenas("predict", tiny, "--device", "fake", "--no-measure", "--json")
+    assert code == 0
+    assert "the table of fake is of another machine" in err
+
+
 def test_export_measure_verify(answer, mobilenas, tmp_path, tiny):
     out = tmp_path / "files" / "tiny.tflite"
     document = answer("export", tiny, "--out", out)

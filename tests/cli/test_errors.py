@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from mobilenas.cli import main
+from mobilenas.run import SearchSettings
+from mobilenas.run.folder import RunFolder
 
 SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16", "--target-ms", "3"]
 
@@ -34,6 +36,12 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
         (["profile", "--device", "fake", "--space", "narnia"], "narnia"),
         (["profile", "--device", "fake", "--resolution", "0"], "resolution"),
         (["profile", "--device", "fake", "--classes", "0"], "classes"),
+        (["profile", "--device", "fake", "--share", "0"], "share"),
+        (["profile", "--device", "fake", "--share", "0.5", "--model", "mobilenet_v2"], "--share"),
+        (["profile", "--device", "fake", "--from", "toaster"], "unknown device 'toaster'"),
+        (["profile", "--device", "fake", "--from", "fake"], "fake has no table"),
+        (["profile", "--device", "fake", "--from", "nowhere.csv"], "cannot read"),
+        (["predict", "mobilenet_v2", "--device", "fake", "--no-measure", "--dtype", "int8"], "--dtype int8"),
         (["profile", "--device", "fake", "--space", "mnasnet", "--model", "mobilenet_v2"], "exclude"),
         (["export", "mobilenet_v2", "--out", "x.tflite", "--dtype", "int3"], "unknown dtype 'int3'"),
         (["export", "mobilenet_v2", "--out", "x.onx", "--format", "onx"], "unknown format 'onx'"),
@@ -217,11 +225,13 @@ def test_a_file_that_is_too_slow_is_not_verified(mobilenas, answer, tmp_path, ti
 def test_an_impossible_target_names_the_nearest(refused, table, tmp_path):
     impossible = [*SEARCH[:-1], "0.0001", "--out", tmp_path / "run"]
     assert "the nearest that mnasnet can is" in refused(3, *impossible)
-    assert not {"result.json", "best.tflite"} & {path.name for path in (tmp_path / "run").iterdir()}
+    assert not (tmp_path / "run").exists()  # the same --out can be given again
 
 
 def test_a_run_is_not_overwritten(refused, table, tmp_path):
-    refused(3, *SEARCH[:-1], "0.0001", "--out", tmp_path / "run")
+    settings = SearchSettings(target_ms=0.0001, device="fake", data="digits", resolution=16)
+    with RunFolder(tmp_path / "run", settings):
+        pass
     said = refused(2, *SEARCH, "--out", tmp_path / "run")
     assert "holds a run with target_ms 0.0001, and its trials were chosen by that; give another --out" in said
     said = refused(2, *SEARCH, "--resume", tmp_path / "run")

@@ -11,7 +11,7 @@ from strategies import graphs
 from mobilenas import models
 from mobilenas.errors import InputError
 from mobilenas.export import expected_operators, random_weights, write_micro_model, write_tflite
-from mobilenas.graph import GraphBuilder, OpGraph, OpKind, OpNode, OpSpec
+from mobilenas.graph import GraphBuilder, OpGraph, OpKind, OpNode, OpSpec, single_op
 
 
 def trained_like(graph: OpGraph, seed: int) -> dict[str, np.ndarray]:
@@ -119,3 +119,11 @@ def test_an_unknown_dtype_is_refused():
     graph = models.get("mobilenet_v2", resolution=32).graph()
     with pytest.raises(InputError, match="int7"):
         write_tflite(graph, random_weights(graph), dtype="int7")
+
+
+def test_a_network_that_no_file_holds_is_refused_before_its_weights_are_made():
+    graph = single_op(OpSpec(OpKind.FULLY_CONNECTED, ((1, 1, 60_000),), 60_000))
+    with pytest.raises(InputError, match=r"14\.4 GB of float32 weights; a \.tflite file holds at most 2\.1 GB"):
+        random_weights(graph)
+    with pytest.raises(InputError, match=r"3\.6 GB of int8 weights"):
+        write_tflite(graph, {}, dtype="int8")

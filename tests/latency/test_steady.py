@@ -6,9 +6,10 @@ from fake_runner import FakeRunner, latency_us
 from mobilenas.errors import DeviceError
 from mobilenas.latency import SteadyRunner
 from mobilenas.latency import steady as steady_module
+from mobilenas.latency.steady import NETWORK_CHUNK
 from mobilenas.runners import Failure, TimingProtocol, open_runner
 
-FILES = [b"a" * 1000, b"b" * 2000, b"c" * 3000, b"d" * 4000, b"e" * 5000]
+FILES = [bytes([65 + i]) * 1000 * (i + 1) for i in range(NETWORK_CHUNK + 1)]
 PROTOCOL = TimingProtocol(visits=3, runs=5)
 
 
@@ -30,8 +31,8 @@ def test_an_undisturbed_device_is_asked_once_a_visit_and_chunk(fake_device, paus
     runner = steady(fake_device)
     timings = runner.measure(FILES, PROTOCOL)
     assert [t.latency_us for t in timings] == [latency_us(file) for file in FILES]
-    assert [t.visits for t in timings] == [3] * 5
-    assert FakeRunner.calls == [4 + 2, 1 + 2] * 3
+    assert [t.visits for t in timings] == [3] * len(FILES)
+    assert FakeRunner.calls == [NETWORK_CHUNK + 2, 1 + 2] * 3
     assert pauses == []
     assert runner.drift() == ""
 
@@ -74,10 +75,10 @@ def test_of_all_tries_the_least_disturbed_counts(fake_device, pauses):
 
 
 def test_a_refused_file_fails_alone(fake_device, pauses):
-    FakeRunner.refuse = b"bbbb"
+    FakeRunner.refuse = b"BBBB"
     timings = steady(fake_device).measure(FILES, PROTOCOL)
     assert isinstance(timings[1], Failure)
-    assert [t.visits for t in timings if not isinstance(t, Failure)] == [3] * 4
+    assert [t.visits for t in timings if not isinstance(t, Failure)] == [3] * (len(FILES) - 1)
 
 
 def test_a_device_that_does_not_run_the_sentinel_is_lost(fake_device, pauses):

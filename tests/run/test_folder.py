@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mobilenas.errors import DeviceError, InputError
+from mobilenas.errors import DeviceError, InputError, TargetError
 from mobilenas.run import SearchSettings
 from mobilenas.run.folder import RunFolder
 
@@ -142,3 +142,36 @@ def test_the_log_has_times(tmp_path):
     lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
     assert [line.split(" ", 1)[1] for line in lines] == ["one", "two"]
     assert all(line[4] == "-" and "T" in line.split(" ")[0] for line in lines)
+
+
+def ended_by(error, path, files, text=""):
+    """A new run that writes some files and fails."""
+    with RunFolder(path, SETTINGS):
+        for name in files:
+            (path / name).write_text(text)
+        raise error
+
+
+@pytest.mark.parametrize("error", [InputError("no such data"), TargetError("too fast")])
+def test_a_new_run_that_ends_before_its_first_trial_leaves_nothing(tmp_path, error):
+    path = tmp_path / "run"
+    with pytest.raises(type(error)):
+        ended_by(error, path, ("log.txt", "latency_table.csv", "trials.jsonl"))
+    assert not path.exists()
+    with RunFolder(path, SETTINGS) as folder:
+        assert folder.settings == SETTINGS
+
+
+@pytest.mark.parametrize("error", [InputError("x"), DeviceError("the cable"), KeyboardInterrupt()])
+def test_a_run_with_trials_or_that_can_go_on_is_kept(tmp_path, error):
+    path = tmp_path / "run"
+    with pytest.raises(type(error)):
+        ended_by(error, path, ("trials.jsonl",) if isinstance(error, InputError) else (), "{}\n")
+    assert (path / "run.json").exists()
+
+
+def test_files_of_the_user_stay(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError), RunFolder(tmp_path, SETTINGS):
+        raise InputError("x")
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]

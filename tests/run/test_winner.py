@@ -2,8 +2,11 @@
 
 import pytest
 
+from mobilenas.errors import InputError
+from mobilenas.run import SearchSettings
 from mobilenas.run.folder import RunFolder
-from mobilenas.run.winner import train_and_export
+from mobilenas.run.winner import measure_interleaved, train_and_export
+from mobilenas.runners import Device
 from mobilenas.training import default_recipe, load_data
 
 
@@ -20,3 +23,12 @@ def test_a_trained_network_as_a_small_file(tmp_path, small_space, dtype, share):
     assert len(found.model) < share * arch.graph().weight_bytes("float32")
     assert found.agreement > 0.97
     assert abs(found.exported_accuracy - found.test_accuracy) < 0.02
+
+
+@pytest.mark.parametrize("answer", [{"latency_ms": "x"}, {"p10_ms": 1.0}, [1], None])
+def test_a_damaged_measurement_in_the_journal_is_named(tmp_path, small_space, answer):
+    folder = RunFolder(tmp_path, SearchSettings(target_ms=5.0))
+    folder.once("candidate 0", lambda: answer)
+    arch = small_space.decode((0,) * len(small_space.decisions))
+    with pytest.raises(InputError, match=r"journal\.jsonl: candidate 0"):
+        measure_interleaved(folder, "candidate 0", Device(name="host", runner="host"), arch, b"")
