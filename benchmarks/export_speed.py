@@ -55,7 +55,7 @@ def main() -> None:
         start = time.perf_counter()
         for number, spec in enumerate(specs):
             model = write_micro_model(spec, seed=number)
-            answer, _ = process.request("visit", number, model, timeout_seconds=60, warmup_runs=1, runs=1, seconds=1e-9)
+            answer, _ = process.request("visit", model, timeout_seconds=60, warmup_runs=1, runs=1, seconds=1e-9)
             delegates += answer["delegates"] == 1
         one_op_s = time.perf_counter() - start
     record(

@@ -52,7 +52,7 @@ def compare(name: str, padding: str) -> dict[str, float | int | str]:
     files = {"ours": write_tflite(graph, weights), "theirs": converted(graph, weights)}
     images = np.random.default_rng(0).standard_normal((4, *graph.input_shapes[0])).astype(np.float32)
     with LiteRTProcess() as process:
-        ours, theirs = (run_model(process, i, model, images) for i, model in enumerate(files.values()))
+        ours, theirs = (run_model(process, model, images) for model in files.values())
     with HostRunner(Device.load("host")) as runner:
         mine, other = runner.measure(list(files.values()), PROTOCOL)
     return {

@@ -21,14 +21,14 @@ from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol, u
 Progress = Callable[[int, int], None]
 """Called with the number of visits done and the number of all visits."""
 
-OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.04, timeout_seconds=30)
-NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, timeout_seconds=60)
+OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.02, timeout_seconds=30)
+NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, warmup_runs=1, timeout_seconds=60)
 OP_VISITS, NETWORK_VISITS = 3, 12
 """Visits that every op and network gets; the latter is a multiple of the former."""
 OVERHEAD_VISITS = 15
 MOST_VISITS = 8
 """Visits of an op whose fastest two do not agree before."""
-TIGHT, TIGHT_US = 0.01, 0.05
+TIGHT, TIGHT_US = 0.015, 0.05
 """Difference between an op's two fastest visits, relative or in microseconds, from which on they agree."""
 CHUNK = 32
 """Ops that go to the device in one trip."""

@@ -109,7 +109,7 @@ def train_and_export(
     images, labels = data.test.arrays()
     with LiteRTProcess() as process:
         report = verify_file(model, graph, weights, dtype=dtype, images=images, runtime=process)
-        exported = run_model(process, 1, model, images).argmax(-1)
+        exported = run_model(process, model, images).argmax(-1)
     expected = outputs(graph, weights, images).argmax(-1)
     return Winner(
         model=model,

@@ -5,6 +5,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from mobilenas.errors import DeviceError
 
 AGENT = Path(__file__).with_name("_litert_agent.py")
 START_SECONDS = 60.0
+KEEP_BYTES = 2**29
+"""Of models that stay with the process, so that a model that comes again is not sent again."""
 
 
 class ModelError(Exception):
@@ -34,7 +37,8 @@ class LiteRTProcess:
         self._threads, self._pin, self._command = threads, pin, [*command, str(AGENT)]
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
-        self._loaded: set[int] = set()
+        self._loaded: OrderedDict[bytes, int] = OrderedDict()
+        self._loaded_bytes, self._sent = 0, 0
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +72,7 @@ class LiteRTProcess:
             ) from error
 
     def request(
-        self, command: str, model_id: int, model: bytes, *, timeout_seconds: float, data: bytes = b"", **fields: float
+        self, command: str, model: bytes, *, timeout_seconds: float, data: bytes = b"", **fields: float
     ) -> tuple[Mapping[str, Any], bytes]:
         """Asks something about one model, loading it first if the process does not have it.
 
@@ -78,20 +82,26 @@ class LiteRTProcess:
         """
         if self._process is None or self._process.poll() is not None:
             self.hello()
-        if model_id not in self._loaded:
-            self._exchange({"command": "load", "id": model_id}, model, timeout_seconds)
-            self._loaded.add(model_id)
-        return self._exchange({"command": command, "id": model_id, **fields}, data, timeout_seconds)
+        if model in self._loaded:
+            self._loaded.move_to_end(model)
+        else:
+            self._load(model, timeout_seconds)
+        return self._exchange({"command": command, "id": self._loaded[model], **fields}, data, timeout_seconds)
 
-    def drop(self, model_ids: Sequence[int]) -> None:
-        """Forgets models."""
-        for model_id in self._loaded.intersection(model_ids):
-            self._loaded.discard(model_id)
-            self._exchange({"command": "drop", "id": model_id}, b"", START_SECONDS)
+    def _load(self, model: bytes, timeout_seconds: float) -> None:
+        while self._loaded and self._loaded_bytes + len(model) > KEEP_BYTES:
+            oldest, number = self._loaded.popitem(last=False)
+            self._loaded_bytes -= len(oldest)
+            self._exchange({"command": "drop", "id": number}, b"", timeout_seconds)
+        self._sent += 1
+        self._exchange({"command": "load", "id": self._sent}, model, timeout_seconds)
+        self._loaded[model] = self._sent
+        self._loaded_bytes += len(model)
 
     def close(self) -> None:
         """Ends the process; a later request starts another."""
         self._loaded.clear()
+        self._loaded_bytes = 0
         if self._process is not None:
             self._process.kill()
             self._process.wait()

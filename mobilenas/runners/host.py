@@ -92,17 +92,15 @@ class HostRunner(Runner):
                 if i in failures:
                     continue
                 try:
-                    visit_us, delegates[i] = self._visit(i, model, protocol)
+                    visit_us, delegates[i] = self._visit(model, protocol)
                     times[i].append(visit_us)
                 except ModelError as error:
                     failures[i] = Failure(str(error))
-        self._process.drop(range(len(models)))
         return [failures.get(i) or Timing.from_visits(times[i], delegates[i]) for i in range(len(models))]
 
-    def _visit(self, number: int, model: bytes, protocol: TimingProtocol) -> tuple[list[float], int]:
+    def _visit(self, model: bytes, protocol: TimingProtocol) -> tuple[list[float], int]:
         answer, _ = self._process.request(
             "visit",
-            number,
             model,
             timeout_seconds=protocol.timeout_seconds,
             warmup_runs=protocol.warmup_runs,

@@ -57,12 +57,12 @@ def verify_file(
     if images is None:
         images = np.random.default_rng(0).standard_normal((4, *graph.input_shapes[0])).astype(np.float32)
     try:
-        answer, _ = process.request("inspect", 0, model, timeout_seconds=TIMEOUT_SECONDS)
+        answer, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)
         checks = _interface_checks(answer["inputs"], answer["outputs"], graph, dtype, float_io)
         wanted = expected_operators(graph, dtype, float_io=float_io)
         checks += _operator_checks(answer["operators"], answer["undelegated"], wanted)
         if all(check.passed for check in checks[:2]):
-            exported = run_model(process, 0, model, images)
+            exported = run_model(process, model, images)
             reference = promised = outputs(graph, weights, images, exact=True)
             if dtype == "float16":
                 promised = outputs(*rounded_network(graph, weights), images, exact=True)
@@ -73,12 +73,10 @@ def verify_file(
     finally:
         if runtime is None:
             process.close()
-        else:
-            process.drop([0])
     return Report(tuple(checks))
 
 
-def run_model(process: LiteRTProcess, model_id: int, model: bytes, images: Images) -> Images:
+def run_model(process: LiteRTProcess, model: bytes, images: Images) -> Images:
     """Outputs of a TFLite file for images (N, height, width, 3): shape (N, classes), or as the file has them.
 
     Images and outputs are float32 for int8 files too.
@@ -89,7 +87,7 @@ def run_model(process: LiteRTProcess, model_id: int, model: bytes, images: Image
     found = []
     for start in range(0, len(images), 64):
         data = np.ascontiguousarray(images[start : start + 64], np.float32).tobytes()
-        answer, raw = process.request("invoke", model_id, model, timeout_seconds=TIMEOUT_SECONDS, data=data)
+        answer, raw = process.request("invoke", model, timeout_seconds=TIMEOUT_SECONDS, data=data)
         found.append(np.frombuffer(raw, np.float32).reshape(answer["shape"]))
     return np.concatenate(found)
 

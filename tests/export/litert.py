@@ -13,11 +13,8 @@ from mobilenas.runners import LiteRTProcess
 
 def plan(process: LiteRTProcess, model: bytes) -> tuple[list[str], int, list[str]]:
     """The operators in the file, the number of delegate partitions, and the operators that no delegate runs."""
-    try:
-        answer, _ = process.request("inspect", 0, model, timeout_seconds=60)
-        process.request("visit", 0, model, timeout_seconds=60, warmup_runs=0, runs=1, seconds=0.001)
-    finally:
-        process.drop([0])
+    answer, _ = process.request("inspect", model, timeout_seconds=60)
+    process.request("visit", model, timeout_seconds=60, warmup_runs=0, runs=1, seconds=0.001)
     operators = [name for name in answer["operators"] if name != "DELEGATE"]
     return operators, len(answer["operators"]) - len(operators), answer["undelegated"]
 

@@ -24,7 +24,7 @@ def process():
 
 
 def test_inspect_names_operators_and_tensors(process):
-    answer, _ = process.request("inspect", 1, write_micro_model(ADD), timeout_seconds=30)
+    answer, _ = process.request("inspect", write_micro_model(ADD), timeout_seconds=30)
     assert answer["operators"] == ["ADD", "DELEGATE"]
     assert [tensor["shape"] for tensor in answer["inputs"]] == [[1, 4, 4, 8], [1, 4, 4, 8]]
     assert answer["outputs"][0]["dtype"] == "float32"
@@ -32,27 +32,40 @@ def test_inspect_names_operators_and_tensors(process):
 
 def test_invoke_runs_every_image_of_a_batch(process):
     images = np.array([-1.0, 2.0, -3.0] * 8, np.float32).reshape(2, 2, 2, 3)
-    answer, raw = process.request("invoke", 1, write_micro_model(RELU), timeout_seconds=30, data=images.tobytes())
+    answer, raw = process.request("invoke", write_micro_model(RELU), timeout_seconds=30, data=images.tobytes())
     assert answer["shape"] == [2, 2, 2, 3]
     np.testing.assert_array_equal(np.frombuffer(raw, np.float32).reshape(images.shape), np.maximum(images, 0))
 
 
 def test_a_refused_model_is_an_error_and_the_next_one_runs(process):
     with pytest.raises(ModelError, match="not a valid Flatbuffer"):
-        process.request("inspect", 1, b"\0" * 64, timeout_seconds=30)
-    answer, _ = process.request("inspect", 2, write_micro_model(ADD), timeout_seconds=30)
+        process.request("inspect", b"\0" * 64, timeout_seconds=30)
+    answer, _ = process.request("inspect", write_micro_model(ADD), timeout_seconds=30)
     assert answer["operators"] == ["ADD", "DELEGATE"]
 
 
 def test_a_crash_is_an_error_and_the_process_starts_again(process):
     model = write_micro_model(ADD)
-    process.request("inspect", 1, model, timeout_seconds=30)
+    process.request("inspect", model, timeout_seconds=30)
     first = process._process
     first.kill()
     first.wait()
-    answer, _ = process.request("inspect", 1, model, timeout_seconds=30)
+    answer, _ = process.request("inspect", model, timeout_seconds=30)
     assert answer["operators"] == ["ADD", "DELEGATE"]
     assert process._process.pid != first.pid
+
+
+def test_a_model_that_comes_again_is_not_sent_again(process, monkeypatch):
+    first, second = write_micro_model(ADD), write_micro_model(RELU)
+    for model in (first, second, bytes(bytearray(first))):
+        process.request("inspect", model, timeout_seconds=30)
+    assert process._sent == 2
+    monkeypatch.setattr(_litert_process, "KEEP_BYTES", len(first) + len(second) + 8)
+    process.request("inspect", write_micro_model(RELU, seed=1) + b"\0" * 8, timeout_seconds=30)
+    assert list(process._loaded.values()) == [1, 3]  # the one that was idle longest went
+    answer, _ = process.request("inspect", second, timeout_seconds=30)
+    assert answer["operators"] == ["RELU", "DELEGATE"]
+    assert process._sent == 4
 
 
 @pytest.fixture
@@ -80,14 +93,14 @@ def test_a_crash_in_the_middle_names_the_signal(replaced_agent):
     replaced_agent(HELLO + "    sys.stdin.buffer.readline()\n    os.abort()\n")
     process = LiteRTProcess()
     with pytest.raises(ModelError, match=r"signal 6" if sys.platform != "win32" else "exit code"):
-        process.request("visit", 1, b"x" * 10, timeout_seconds=30)
+        process.request("visit", b"x" * 10, timeout_seconds=30)
 
 
 def test_a_hang_ends_after_the_timeout(replaced_agent):
     replaced_agent(HELLO + "    time.sleep(600)\n")
     process = LiteRTProcess()
     with pytest.raises(ModelError, match=r"no answer in 0.5 s"):
-        process.request("visit", 1, b"x" * 10, timeout_seconds=0.5)
+        process.request("visit", b"x" * 10, timeout_seconds=0.5)
     assert process._process is None
 
 

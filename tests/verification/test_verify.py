@@ -113,7 +113,7 @@ def test_good_files_of_other_dtypes_pass(dtype, float_io, process):
     assert [check.name for check in report.checks] == CHECKS
     report.require("the file")
     assert report.checks[0].found == ("int8 [1, 64, 64, 3]" if dtype == "int8" and not float_io else IMAGE_WORDS)
-    assert run_model(process, 0, model, IMAGES).dtype == np.float32
+    assert run_model(process, model, IMAGES).dtype == np.float32
     other = random_weights(GRAPH, 1)
     assert failed(verify_file(model, GRAPH, other, **settings)) == ["parity"]
 
@@ -297,9 +297,9 @@ def test_check_is_tflite_takes_what_is_one():
 
 def test_outputs_of_more_images_than_one_batch(process):
     images = np.random.default_rng(2).standard_normal((70, 64, 64, 3)).astype(np.float32)
-    found = run_model(process, 3, MODEL, images)
+    found = run_model(process, MODEL, images)
     assert found.shape == (70, 10)
-    np.testing.assert_array_equal(found[66], run_model(process, 3, MODEL, images[66:67])[0])
+    np.testing.assert_array_equal(found[66], run_model(process, MODEL, images[66:67])[0])
 
 
 def timing(latency_us: float) -> Timing:
