@@ -2,7 +2,7 @@
 
     python benchmarks/predictor_error.py errors      # ours, and what one would try instead, on held-out networks
     python benchmarks/predictor_error.py choice      # which ops to measure: chosen against drawn at random
-    python benchmarks/predictor_error.py transfer    # float32 -> int8, one thread -> two, from few networks
+    python benchmarks/predictor_error.py transfer    # float32 -> int8, one thread -> two, from few networks and ops
 
 No network named fresh or odd takes part in any fit.
 """
@@ -21,6 +21,7 @@ from predictor_data import networks
 
 from mobilenas.graph import OpGraph
 from mobilenas.latency import (
+    TRANSFER_OPS,
     Calibration,
     CalibrationNetwork,
     LatencyPredictor,
@@ -28,6 +29,7 @@ from mobilenas.latency import (
     MeasuredNetwork,
     Measurement,
     next_ops,
+    telling_ops,
     transfer,
 )
 from mobilenas.latency.support import support_ops
@@ -177,38 +179,46 @@ def sum_error(data: Data, measured: Iterable[Any], tests: Sequence[str]) -> floa
 
 
 def transfers(draws: int = 10) -> None:
-    """From float32 with one thread to int8 and to two threads: ten networks each, drawn several times."""
+    """From float32 with one thread to int8 and to two threads: few networks, drawn several times, and a few ops."""
     source = Data("float32.1")
     found: dict[str, Any] = {}
     for name in ("int8.1", "float32.2"):
         target = Data(name)
         known = [n for n in target.to_fit if n.name in source.measured_us]
         tests = [n for kind in SETS for n in target.test(kind)]
-        for count in (5, 10, 20):
+        telling = telling_ops(source.table, [GRAPHS[n.name] for n in known], TRANSFER_OPS)
+        for networks, ops in ((5, TRANSFER_OPS), (10, 0), (10, TRANSFER_OPS), (20, TRANSFER_OPS)):
+            op_us = {op: target.table[op].latency_us for op in telling[:ops]}
             rows = []
             for draw in range(draws):
-                chosen = [known[i] for i in np.random.default_rng(draw).permutation(len(known))[:count]]
+                chosen = [known[i] for i in np.random.default_rng(draw).permutation(len(known))[:networks]]
                 measured = [MeasuredNetwork(n.name, GRAPHS[n.name], target.measured_us[n.name]) for n in chosen]
-                predictor = LatencyPredictor(transfer(source.table, target.table.info, measured))
-                old = source.predictor(20)
-                ratio = np.median([m.latency_us / old.predict(m.graph).ms / 1e3 for m in measured])
+                predict = ours(LatencyPredictor(transfer(source.table, target.table.info, measured, op_us)))
                 rows.append(
                     [
-                        relative_error(target, tests, ours(predictor)),
-                        relative_error(target, tests, lambda n, o=old, r=ratio: (1e3 * r * o.predict(GRAPHS[n]).ms, 0)),  # type: ignore[misc]
-                        inside(target, tests, ours(predictor)),
+                        relative_error(target, tests, predict),
+                        relative_error(target, tests, one_factor(source, measured)),
+                        inside(target, tests, predict),
                     ]
                 )
             mean, worst = np.mean(rows, axis=0), np.max(rows, axis=0)
-            found[f"float32.1 -> {name}, {count} networks"] = {
+            label = f"float32.1 -> {name}, {networks} networks and {ops} ops"
+            found[label] = {
                 "networks_tested": len(tests),
                 "rmspe_percent": round(float(mean[0]), 2),
                 "rmspe_percent_worst_draw": round(float(worst[0]), 2),
                 "one_factor_rmspe_percent": round(float(mean[1]), 2),
                 "inside_90_percent_interval": round(float(mean[2]), 1),
             }
-            print(name, count, found[f"float32.1 -> {name}, {count} networks"], flush=True)
-    record("predictor_transfer", found)
+            print(label, found[label], flush=True)
+    record("predictor_transfer", {"draws": draws, **found})
+
+
+def one_factor(source: Data, measured: Sequence[MeasuredNetwork]) -> Predict:
+    """The source's predictor times the median ratio of what was measured."""
+    old = source.predictor(20)
+    ratio = np.median([network.latency_us / old.predict(network.graph).ms for network in measured])
+    return lambda name: (float(ratio * old.predict(GRAPHS[name]).ms), 0.0)
 
 
 def relative_error(data: Data, names: Sequence[str], predict: Predict) -> float:

@@ -18,7 +18,15 @@ from mobilenas.cli.arguments import (
 from mobilenas.cli.output import note, print_json, progress_bar
 from mobilenas.errors import FieldError, InputError
 from mobilenas.graph import OpSpec
-from mobilenas.latency import LatencyTable, load_table, table_path, transferred_table, up_to_date_table
+from mobilenas.latency import (
+    TRANSFER_NETWORKS,
+    TRANSFER_OPS,
+    LatencyTable,
+    load_table,
+    table_path,
+    transferred_table,
+    up_to_date_table,
+)
 from mobilenas.spaces import SearchSpace, open_space
 
 
@@ -36,10 +44,11 @@ def run(
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Make the table from this one (DEVICE, DEVICE.DTYPE or a .csv) and a few networks."
+            "--from", help="Make the table from this one (DEVICE, DEVICE.DTYPE or a .csv) and a few measurements."
         ),
     ] = None,
-    networks: Annotated[int, typer.Option(help="How many networks --from measures.")] = 10,
+    networks: Annotated[int, typer.Option(help="How many networks --from measures.")] = TRANSFER_NETWORKS,
+    ops: Annotated[int, typer.Option(help="How many ops --from measures.")] = TRANSFER_OPS,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Keep what was measured before, or measure everything anew.")
     ] = True,
@@ -52,20 +61,22 @@ def run(
     if share is not None and not 0 < share <= 1:
         raise FieldError("share", share, "a number above 0, at most 1")
     target, path = resolve_device(device), table_path(resolve_device(device), check_dtype(dtype))
-    ops, chosen = _ops(space, model or [], resolution, classes)
+    if ops < 0:
+        raise FieldError("ops", ops, "a whole number from 0")
+    wanted, chosen = _ops(space, model or [], resolution, classes)
     if share is not None and chosen is None:
         raise InputError("--share needs a space and not single models; leave out one of them")
     with progress_bar(f"profiling {target.name}") as progress:
         if source is None:
             table = up_to_date_table(
-                target, dtype, ops, space=chosen, share=share, fresh=not resume, progress=progress, note=note
+                target, dtype, wanted, space=chosen, share=share, fresh=not resume, progress=progress, note=note
             )
         else:
             other = _source(source)
             if path.exists() and resume:
                 raise InputError(f"{path} exists already; give --fresh to replace it")
             table = transferred_table(
-                target, dtype, other, space=chosen, networks=networks, progress=progress, note=note
+                target, dtype, other, space=chosen, networks=networks, ops=ops, progress=progress, note=note
             )
     calibration = table.calibration
     if json:

@@ -5,6 +5,8 @@ from mobilenas.latency.calibration_set import calibration_networks
 from mobilenas.latency.choice import next_ops
 from mobilenas.latency.compiled import CompiledLatency
 from mobilenas.latency.measuring import (
+    TRANSFER_NETWORKS,
+    TRANSFER_OPS,
     load_predictor,
     steady_runner,
     transferred_table,
@@ -14,7 +16,7 @@ from mobilenas.latency.predictor import Latency, LatencyPredictor, OpLatency
 from mobilenas.latency.profiling import Profiler
 from mobilenas.latency.steady import SteadyRunner
 from mobilenas.latency.table import LatencyTable, Measurement, TableInfo, load_table, table_path
-from mobilenas.latency.transferring import MeasuredNetwork, transfer
+from mobilenas.latency.transferring import MeasuredNetwork, telling_ops, transfer
 
 __all__ = [
     "Calibration",
@@ -28,6 +30,8 @@ __all__ = [
     "OpLatency",
     "Profiler",
     "SteadyRunner",
+    "TRANSFER_NETWORKS",
+    "TRANSFER_OPS",
     "TableInfo",
     "calibration_networks",
     "load_predictor",
@@ -35,6 +39,7 @@ __all__ = [
     "next_ops",
     "steady_runner",
     "table_path",
+    "telling_ops",
     "transfer",
     "transferred_table",
     "up_to_date_table",

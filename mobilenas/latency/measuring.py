@@ -8,19 +8,29 @@ import numpy as np
 
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
-from mobilenas.latency.calibration_set import CANDIDATES, DEFAULT_RESOLUTIONS, few_networks, label, networks_for
+from mobilenas.latency.calibration_set import (
+    CANDIDATES,
+    DEFAULT_RESOLUTIONS,
+    calibration_networks,
+    few_networks,
+    label,
+    networks_for,
+)
 from mobilenas.latency.choice import next_ops
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.profiling import Profiler, Progress
 from mobilenas.latency.steady import SteadyRunner
 from mobilenas.latency.support import support_ops
 from mobilenas.latency.table import LatencyTable, load_table, own_table_path
-from mobilenas.latency.transferring import LEAST_NETWORKS, MeasuredNetwork, transfer
+from mobilenas.latency.transferring import LEAST_NETWORKS, MeasuredNetwork, telling_ops, transfer
 from mobilenas.runners import Device, Runner, open_runner
 from mobilenas.spaces import SearchSpace
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
 Note = Callable[[str], None]
+TRANSFER_NETWORKS, TRANSFER_OPS = 10, 40
+TELLING_NETWORKS = 40
+"""Samples of a space that stand for all of it where ops are chosen for a transfer."""
 
 
 def up_to_date_table(
@@ -90,11 +100,12 @@ def transferred_table(
     source: LatencyTable,
     *,
     space: SearchSpace | None = None,
-    networks: int = 10,
+    networks: int = TRANSFER_NETWORKS,
+    ops: int = TRANSFER_OPS,
     progress: Progress | None = None,
     note: Note = lambda text: None,
 ) -> LatencyTable:
-    """A table made from that of another device or dtype and a few networks, which are measured; it is stored.
+    """A table made from that of another device or dtype, a few networks and a few ops, which are measured; it is stored.
 
     Args:
         device: What the table will be of.
@@ -102,6 +113,7 @@ def transferred_table(
         source: The other table.
         space: Half of the networks are samples of it (by default of the MnasNet space), half are published ones.
         networks: How many, at least five.
+        ops: How many; those that tell most about networks of the space and published ones.
         progress: Told after every chunk of measurements.
         note: Told, in a sentence, what a user should know.
 
@@ -111,15 +123,18 @@ def transferred_table(
     """
     if networks < LEAST_NETWORKS:
         raise InputError(f"{networks} networks are too few for a transfer; give at least {LEAST_NETWORKS}")
-    graphs = few_networks(space or MnasNetSpace(resolution=DEFAULT_RESOLUTIONS[-1]), networks)
+    chosen_space = space or MnasNetSpace(resolution=DEFAULT_RESOLUTIONS[-1])
+    graphs = few_networks(chosen_space, networks)
+    population = [*calibration_networks(chosen_space, TELLING_NETWORKS).values(), *networks_for(chosen_space).values()]
+    telling = telling_ops(source, population, ops)
     with open_runner(device) as runner:
         profiler = Profiler(
             device=device, dtype=dtype, runner=runner, path=own_table_path(device, dtype), progress=progress
         )
-        note(f"measuring {len(graphs)} networks on {device.name}")
-        found = profiler.measure_networks(graphs)
-        measured = [MeasuredNetwork(name, graphs[name], latency_us) for name, latency_us in found.items()]
-        table = profiler.store(transfer(source, profiler.info(), measured))
+        note(f"measuring {len(graphs)} networks and {len(telling)} ops on {device.name}")
+        op_us, network_us = profiler.measure_apart(telling, graphs)
+        measured = [MeasuredNetwork(name, graphs[name], latency_us) for name, latency_us in network_us.items()]
+        table = profiler.store(transfer(source, profiler.info(), measured, op_us))
     _note_disturbance(profiler, device, note)
     return table
 

@@ -123,19 +123,26 @@ class Profiler:
             sentinel_network_us=self.steady.network.usual_us,
         )
 
-    def measure_networks(self, graphs: Mapping[str, OpGraph]) -> dict[str, float]:
-        """Measures whole networks and changes no table; `store` ends what this begins.
+    def measure_apart(
+        self, ops: Sequence[OpSpec], networks: Mapping[str, OpGraph]
+    ) -> tuple[dict[OpSpec, float], dict[str, float]]:
+        """Measures ops and whole networks and changes no table; `store` ends what this begins.
 
         Returns:
-            Microseconds by name, without networks that the runtime refused.
+            Microseconds by op, the cost of starting an inference taken off, and by network, with it; without what the
+            runtime refused.
 
         Raises:
             DeviceError: If the device is lost.
             InputError: If the journal cannot be written.
         """
-        self._visit_in_rounds([], graphs)
-        visits = self._journal.networks
-        return {name: undisturbed(visits[name]) for name in graphs if name in visits}
+        self._visit_in_rounds(ops, networks)
+        self._settle(ops)
+        op_visits, network_visits = self._journal.ops, self._journal.networks
+        return (
+            {op: self._measurement(op_visits[op]).latency_us for op in ops if op in op_visits},
+            {name: undisturbed(network_visits[name]) for name in networks if name in network_visits},
+        )
 
     def store(self, table: LatencyTable) -> LatencyTable:
         """Saves a table that holds what was measured; the journal is done with.

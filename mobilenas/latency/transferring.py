@@ -2,26 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError
 from mobilenas.graph import OpGraph, OpKind, OpSpec
-from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import LEAST_ERROR, Calibration, CalibrationNetwork
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.table import LatencyTable, Measurement, TableInfo
 
 Floats = npt.NDArray[np.float64]
 LEAST_NETWORKS = 5
-NETWORK_SPREAD, GROUP_SPREAD = 0.02, 0.3
-"""Relative error of a network's sum, and how far groups' factors lie apart: how strongly they are held together.
-
-Choosing it by networks left out did worse: ten of them do not tell.
-"""
-LEAST_FACTOR = 0.05
-"""No group becomes cheaper than this share of the common factor."""
+COMMON_SPREAD, GROUP_SPREAD, SHAPE_SPREAD = 0.5, 0.4, 0.4
+"""How far, as a logarithm, ops' ratios lie apart: all of them, those of a group, and within a group by shape."""
+LENGTH = 4.0
+"""Over what distance in `_features`, whose unit is two octaves, ratios within a group change."""
+OP_NOISE, NETWORK_NOISE, NETWORK_OFFSET = 0.05, 0.02, 0.05
+"""Of a measured op's ratio, of a network, and of what all networks take beyond the sum of their ops."""
+ROUNDS = 8
+"""Of Gauss-Newton; the fit stands after four."""
 
 _GROUPS = {
     OpKind.FULLY_CONNECTED: "fully connected",
@@ -59,17 +59,19 @@ def transfer(
 ) -> LatencyTable:
     """A table for a new device or dtype from the table of another.
 
-    Every op of the source keeps its place among the ops of its group (convolutions by 1x1 or not, depthwise ones by
-    kernel size, fully connected, element-wise, activations, the rest) and each group gets a factor. The factors are
-    fitted to the networks' relative errors and held to a common one by a penalty; then the sum is calibrated as that of
-    a measured table. The error in the new table is that of networks left out of all of it.
+    The logarithm of an op's ratio, new latency by old, is a Gaussian process: something all ops have in common, plus
+    something of the op's group (convolutions by 1x1 or not, depthwise ones by kernel size, fully connected,
+    element-wise, activations, the rest), plus a smooth function of channels, pixels and efficiency within the group. A
+    measured op tells one of its values; a measured network tells a sum over its ops, which is made linear around the
+    last estimate, until that stands. What networks take beyond their ops is one factor. The error in the new table is
+    that of networks left out, one at a time.
 
     Args:
         source: The table of the other device.
         info: The preamble of the new table.
         networks: At least five, measured on the new device.
-        ops: Latency in microseconds of single ops measured on the new device; they replace the factors' figures for
-            these ops and take part in the fit.
+        ops: Latency in microseconds of single ops measured on the new device, the cost of starting an inference taken
+            off; `telling_ops` says which tell most.
 
     Returns:
         A table whose method is "calibrated".
@@ -77,124 +79,158 @@ def transfer(
     Raises:
         InputError: If there are fewer than five networks, or the source is empty.
 
-    Source: the prior-shrunk relative least squares of this project's Pixel 1 calibration; HELP (arXiv:2106.08630) and
-    nn-Meter (MobiSys 2021) transfer by meta-learning or by measuring kernels anew.
+    Source: kriging with sums as observations (Chiles and Delfiner, Geostatistics, 2012, has block kriging); HELP
+    (arXiv:2106.08630) and nn-Meter (MobiSys 2021) transfer by meta-learning or by measuring kernels anew.
     """
     if len(networks) < LEAST_NETWORKS:
         raise InputError(f"{len(networks)} networks were measured, but a transfer needs at least {LEAST_NETWORKS}")
     known = ops or {}
-    data = _Data.of(LatencyPredictor(source), info, networks, known)
-    factors, calibration = data.fit()
-    calibration = replace(calibration, error=max(data.left_out_error(), calibration.error))
-    by_group = dict(zip(data.groups, factors.tolist(), strict=True))
-    common = float(np.median(factors))
-    rows = {
-        op: Measurement(row.latency_us * by_group.get(group(op), common), row.spread_us, 0, 0)
-        for op, row in source.items()
-    }
-    rows |= {op: Measurement(latency_us) for op, latency_us in known.items()}
-    sums = data.shares @ factors
+    predictor = LatencyPredictor(source)
+    counts = [network.graph.op_counts() for network in networks]
+    space = _Ratios(dict.fromkeys([*source, *known, *(op for each in counts for op in each)]), predictor)
+    old_us = space.sums(counts)
+    new_us = np.array([network.latency_us - info.overhead_us for network in networks])
+    measured = np.array(list(known.values()), np.float64)
+    ratios, scale = space.fit(old_us, new_us, list(known), measured)
+    calibration = Calibration(scale=scale, error=space.left_out_error(old_us, new_us, list(known), measured))
+    latency_us = dict(zip(space.ops, space.old_us * ratios, strict=True))
+    rows = {op: Measurement(latency_us[op], row.spread_us, 0, 0) for op, row in source.items()}
+    rows |= {op: Measurement(us) for op, us in known.items()}
     fitted = tuple(
-        CalibrationNetwork(n.name, float(total), int(size), n.latency_us - info.overhead_us)
-        for n, total, size in zip(networks, sums, data.weight_bytes, strict=True)
+        CalibrationNetwork(network.name, float(total), network.graph.weight_bytes(info.dtype), float(us))
+        for network, total, us in zip(networks, old_us @ ratios, new_us, strict=True)
     )
     of = f"{source.info.device}.{source.info.dtype}, {source.info.threads} threads"
-    made = replace(info, method="calibrated", source=f"{of}, transferred with {len(networks)} networks")
-    return LatencyTable(made, rows, fitted, calibration)
+    means = f"{len(networks)} networks" + (f" and {len(known)} ops" if known else "")
+    made = replace(info, method="calibrated", source=f"{of}, transferred with {means}")
+    return LatencyTable(made, rows, fitted, replace(calibration, networks=len(networks)))
+
+
+def telling_ops(source: LatencyTable, networks: Sequence[OpGraph], count: int) -> list[OpSpec]:
+    """Ops that, measured on another device, tell most about networks like these there; best first.
+
+    Each choice lowers the summed variance of the networks' latencies the most, given those before it.
+
+    Args:
+        source: The table of the device that is known.
+        networks: Networks such as will be predicted.
+        count: How many ops at most.
+
+    Raises:
+        InputError: If the table is empty.
+    """
+    counts = [graph.op_counts() for graph in networks]
+    space = _Ratios(dict.fromkeys(op for each in counts for op in each), LatencyPredictor(source))
+    sums_us = space.sums(counts)
+    return space.telling(sums_us / sums_us.sum(1, keepdims=True), count)
 
 
 def group(op: OpSpec) -> str:
-    """Which ops change by one factor from device to device."""
+    """Which ops change by about one factor from device to device."""
     if op.kind in (OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D):
         size = max(op.kernel_size)
         return f"{op.kind} {'1' if size == 1 else '3' if size <= 3 else '5 and more'}"
     return _GROUPS.get(op.kind, "other")
 
 
-@dataclass(frozen=True, eq=False)
-class _Data:
-    """What the factors are fitted to.
+class _Ratios:
+    """The process of the logarithms of ops' ratios, new latency by old.
+
+    Args:
+        ops: All ops that matter.
+        source: Gives their old latency.
 
     Attributes:
-        groups: Names.
-        shares: Microseconds by network and group on the source.
-        weight_bytes, measured_us: By network.
-        op_group, op_ratio: Of each single op: the index of its group, and new latency by that on the source.
+        ops: The same, in an order.
+        old_us: Their latency on the source, shape (ops,).
     """
 
-    groups: tuple[str, ...]
-    shares: Floats
-    weight_bytes: Floats
-    measured_us: Floats
-    op_group: npt.NDArray[np.intp]
-    op_ratio: Floats
+    def __init__(self, ops: Mapping[OpSpec, None], source: LatencyPredictor) -> None:
+        self.ops = tuple(ops)
+        self.old_us = np.maximum([source.op_latency(op).latency_us for op in self.ops], 1e-3)
+        self._place = {op: i for i, op in enumerate(self.ops)}
+        names = [group(op) for op in self.ops]
+        self._group = np.unique(names, return_inverse=True)[1]
+        self._point = np.array([_features(op, us) for op, us in zip(self.ops, self.old_us, strict=True)])
 
-    @classmethod
-    def of(
-        cls,
-        source: LatencyPredictor,
-        info: TableInfo,
-        networks: Sequence[MeasuredNetwork],
-        ops: Mapping[OpSpec, float],
-    ) -> Self:
-        names = {group(op) for n in networks for op in n.graph.op_counts()} | {group(op) for op in ops}
-        groups = tuple(sorted(names))
-        shares = np.zeros((len(networks), len(groups)))
-        for row, network in zip(shares, networks, strict=True):
-            for op, count in network.graph.op_counts().items():
-                row[groups.index(group(op))] += count * source.op_latency(op).latency_us
-        return cls(
-            groups=groups,
-            shares=shares,
-            weight_bytes=np.array([n.graph.weight_bytes(info.dtype) for n in networks], np.float64),
-            measured_us=np.array([n.latency_us - info.overhead_us for n in networks]),
-            op_group=np.array([groups.index(group(op)) for op in ops], np.intp),
-            op_ratio=np.array([us / max(source.op_latency(op).latency_us, 1e-3) for op, us in ops.items()]),
-        )
+    def sums(self, counts: Sequence[Mapping[OpSpec, int]]) -> Floats:
+        """Old microseconds of every op in every network, shape (networks, ops)."""
+        found = np.zeros((len(counts), len(self.ops)))
+        for row, each in zip(found, counts, strict=True):
+            for op, number in each.items():
+                row[self._place[op]] = number * self.old_us[self._place[op]]
+        return found
 
-    def fit(self, keep: npt.NDArray[np.bool_] | None = None) -> tuple[Floats, Calibration]:
-        """Factors of the groups, and the calibration of the sums that they give."""
-        kept = np.ones(len(self.measured_us), bool) if keep is None else keep
-        shares, measured = self.shares[kept], self.measured_us[kept]
-        factors = _solve(shares / measured[:, None], self.op_group, self.op_ratio)
-        sums = shares @ factors
-        networks = [
-            CalibrationNetwork("", float(total), int(size), float(us))
-            for total, size, us in zip(sums, self.weight_bytes[kept], measured, strict=True)
-        ]
-        return factors, Calibration.fit(networks)
+    def fit(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> tuple[Floats, float]:
+        """Every op's ratio, shape (ops,), and the factor on sums that networks have beyond their ops.
 
-    def left_out_error(self) -> float:
-        """Root mean square relative error of networks left out of factors and calibration, one at a time."""
+        Args:
+            old_us: From `sums`.
+            new_us: What the networks took, shape (networks,).
+            ops: Ops that were measured.
+            measured_us: What they took.
+        """
+        count = len(new_us)
+        used = np.flatnonzero(old_us.any(0))
+        places = np.array([self._place[op] for op in ops], np.intp)
+        center = float(np.log(np.median(new_us / old_us.sum(1))))
+        op_ratios = np.log(np.maximum(measured_us, 1e-3) / self.old_us[places]) - center
+        among, across, known = self._kernel(used, used), self._kernel(used, places), self._kernel(places, places)
+        ratios = np.full(len(used), center)
+        for _ in range(ROUNDS):
+            parts = old_us[:, used] * np.exp(ratios)
+            shares = parts / parts.sum(1, keepdims=True)
+            wanted = np.log(new_us / parts.sum(1)) + shares @ (ratios - center)
+            to_ops = shares @ across
+            own = shares @ among @ shares.T + NETWORK_OFFSET**2 + NETWORK_NOISE**2 * np.eye(count)
+            covariance = np.block([[own, to_ops], [to_ops.T, known + OP_NOISE**2 * np.eye(len(ops))]])
+            weights = np.linalg.solve(covariance, np.concatenate([wanted, op_ratios]))
+            ratios = center + among @ (shares.T @ weights[:count]) + across @ weights[count:]
+        everywhere = np.arange(len(self.ops))
+        logs = self._kernel(everywhere, used) @ (shares.T @ weights[:count])
+        logs += self._kernel(everywhere, places) @ weights[count:]
+        return np.exp(center + logs), float(np.exp(NETWORK_OFFSET**2 * weights[:count].sum()))
+
+    def left_out_error(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> float:
+        """Root mean square relative error of networks left out of the fit, one at a time."""
         errors = []
-        for out in range(len(self.measured_us)):
-            factors, calibration = self.fit(np.arange(len(self.measured_us)) != out)
-            predicted = calibration.network_us(float(self.shares[out] @ factors), float(self.weight_bytes[out]))
-            errors.append(float(predicted) / self.measured_us[out] - 1)
-        return float(np.sqrt(np.mean(np.square(errors))))
+        for out in range(len(new_us)):
+            kept = np.arange(len(new_us)) != out
+            ratios, scale = self.fit(old_us[kept], new_us[kept], ops, measured_us)
+            errors.append(scale * float(old_us[out] @ ratios) / new_us[out] - 1)
+        return max(float(np.sqrt(np.mean(np.square(errors)))), LEAST_ERROR)
+
+    def telling(self, shares: Floats, count: int) -> list[OpSpec]:
+        """Greedy choice; the covariance given the chosen is not formed: each adds one column."""
+        everywhere = np.arange(len(self.ops))
+        kernel = self._kernel(everywhere, everywhere)
+        doubt, variance = shares @ kernel, np.diag(kernel).copy()
+        columns: list[Floats] = []
+        chosen: list[int] = []
+        for _ in range(min(count, len(self.ops))):
+            gains = (doubt**2).sum(0) / (variance + OP_NOISE**2)
+            gains[chosen] = -np.inf
+            best = int(np.argmax(gains))
+            column = kernel[:, best] - sum((c * c[best] for c in columns), np.zeros(len(self.ops)))
+            deviation = np.sqrt(max(variance[best], 0.0) + OP_NOISE**2)
+            doubt = doubt - np.outer(doubt[:, best] / deviation, column / deviation)
+            variance = np.maximum(variance - (column / deviation) ** 2, 0.0)
+            columns.append(column / deviation)
+            chosen.append(best)
+        return [self.ops[i] for i in chosen]
+
+    def _kernel(self, some: npt.NDArray[np.intp], others: npt.NDArray[np.intp]) -> Floats:
+        a, b = self._point[some], self._point[others]
+        squares = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0)
+        same = self._group[some][:, None] == self._group[others]
+        within = GROUP_SPREAD**2 + SHAPE_SPREAD**2 * np.exp(-0.5 * squares / LENGTH**2)
+        kernel: Floats = COMMON_SPREAD**2 + same * within
+        return kernel
 
 
-def _solve(rows: Floats, op_group: npt.NDArray[np.intp], op_ratio: Floats) -> Floats:
-    """Factors that bring `rows @ factors` to 1, near a common one; a measured op pulls its group as a network does."""
-    count = rows.shape[1]
-    common = float(np.median(np.concatenate([1 / rows.sum(1), op_ratio])))
-    weight = NETWORK_SPREAD / GROUP_SPREAD
-    ops = np.zeros((len(op_group), count))
-    ops[np.arange(len(op_group)), op_group] = weight / np.maximum(op_ratio, 1e-9)
-    free = np.ones(count, bool)
-    factors = np.full(count, common)
-    for _ in range(20):
-        design = np.vstack([rows, np.diag(np.full(count, weight / common)), ops])
-        wanted = np.concatenate([np.ones(len(rows)), np.full(count + len(ops), weight)])
-        wanted = wanted - design[:, ~free] @ factors[~free]
-        factors[free] = np.linalg.lstsq(design[:, free], wanted, rcond=None)[0]
-        low = free & (factors < LEAST_FACTOR * common)
-        if low.any():
-            factors[low], free = LEAST_FACTOR * common, free & ~low
-            continue
-        shares = rows.sum(0)
-        moved = float(shares @ factors / shares.sum())
-        if abs(moved / common - 1) < 1e-6:
-            break
-        common = moved
-    return factors
+def _features(op: OpSpec, old_us: float) -> list[float]:
+    """What the ratio depends on, in units of two octaves; the efficiency on the old device counts double."""
+    height, width, out_channels = op.out_shape
+    work = op.macs or op.activation_bytes() / 4
+    logs = np.log2([op.in_shapes[0][2], out_channels, height * width, old_us])
+    return [*(logs / 2).tolist(), float(np.log2(max(work, 1) / old_us))]

@@ -12,6 +12,7 @@ from mobilenas.latency import (
     MeasuredNetwork,
     Measurement,
     TableInfo,
+    telling_ops,
     transfer,
 )
 from mobilenas.latency.transferring import group
@@ -85,6 +86,40 @@ def test_single_ops_help_where_networks_are_few(graphs, source):
     assert rmspe(with_ops, graphs[1]) <= rmspe(transfer(source, NEW, few), graphs[1])
     for op, latency_us in ops.items():
         assert with_ops[op].latency_us == latency_us
+
+
+def test_ratios_that_depend_on_the_shape_need_ops(graphs, source):
+    """Within the 1x1 convolutions the ratio falls with the channels: no factor a group can say that."""
+
+    def shaped_us(op):
+        return old_us(op) * (8 / op.in_shapes[0][2]) ** 0.3
+
+    def shaped_whole_us(graph):
+        return NEW.overhead_us + sum(n * shaped_us(op) for op, n in graph.op_counts().items())
+
+    def op_error(table):
+        return np.median([abs(r.latency_us / shaped_us(op) - 1) for op, r in table.items() if group(op) == "conv2d 1"])
+
+    networks = [MeasuredNetwork(f"n{i}", g, shaped_whole_us(g)) for i, g in enumerate(graphs[0])]
+    telling = telling_ops(source, graphs[0], 40)
+    assert len(set(telling)) == 40
+    ops = {op: shaped_us(op) for op in telling}
+    with_ops = transfer(source, NEW, networks, ops)
+    assert op_error(with_ops) < 0.07
+    assert op_error(with_ops) < 0.5 * op_error(transfer(source, NEW, networks))
+    assert with_ops.info.source.endswith("transferred with 10 networks and 40 ops")
+
+
+def test_the_telling_ops_are_those_that_take_the_time(graphs, source):
+    shares = {}
+    for graph in graphs[0]:
+        total = sum(n * old_us(op) for op, n in graph.op_counts().items())
+        for op, n in graph.op_counts().items():
+            shares[op] = shares.get(op, 0) + n * old_us(op) / total
+    chosen = telling_ops(source, graphs[0], 20)
+    assert np.mean([shares[op] for op in chosen]) > 2 * np.mean(list(shares.values()))
+    assert {group(op) for op in chosen} >= {"conv2d 1", "depthwise_conv2d 3"}
+    assert telling_ops(source, graphs[0], 5) == chosen[:5]
 
 
 def test_no_factor_is_negative_when_groups_go_together(graphs, source):
