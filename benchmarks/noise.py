@@ -79,7 +79,7 @@ def main() -> None:
         {
             "slow_down_percent": round(100 * (FACTOR - 1)),
             "undisturbed_repeat": difference(again, truth),
-            "disturbed": {**difference(disturbed, truth), "chunks_measured_again": steady.repeated_chunks},
+            "disturbed": {**difference(disturbed, truth), "chunks_measured_again": steady.repeated_visits},
             "disturbed_without_sentinel": difference(blind, truth),
         },
     )

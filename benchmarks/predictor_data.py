@@ -76,7 +76,7 @@ def main() -> None:
         "networks": len(table.networks),
         "ms_an_op": round(1e3 * ops_s / max(len(with_ops) - len(before), 1), 1),
         "ms_a_network": round(1e3 * networks_s / max(len(table.networks) - len(before.networks), 1), 1),
-        "repeated_chunks": profiler.steady.repeated_chunks,
+        "repeated_visits": profiler.steady.repeated_visits,
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(seconds) + "\n")
     print("\n" + json.dumps(seconds))

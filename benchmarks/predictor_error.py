@@ -187,11 +187,11 @@ def transfers(draws: int = 10) -> None:
         known = [n for n in target.to_fit if n.name in source.measured_us]
         tests = [n for kind in SETS for n in target.test(kind)]
         telling = telling_ops(source.table, [GRAPHS[n.name] for n in known], TRANSFER_OPS)
-        for networks, ops in ((5, TRANSFER_OPS), (10, 0), (10, TRANSFER_OPS), (20, TRANSFER_OPS)):
+        for count, ops in ((5, TRANSFER_OPS), (10, 0), (10, TRANSFER_OPS), (20, TRANSFER_OPS)):
             op_us = {op: target.table[op].latency_us for op in telling[:ops]}
             rows = []
             for draw in range(draws):
-                chosen = [known[i] for i in np.random.default_rng(draw).permutation(len(known))[:networks]]
+                chosen = [known[i] for i in np.random.default_rng(draw).permutation(len(known))[:count]]
                 measured = [MeasuredNetwork(n.name, GRAPHS[n.name], target.measured_us[n.name]) for n in chosen]
                 predict = ours(LatencyPredictor(transfer(source.table, target.table.info, measured, op_us)))
                 rows.append(
@@ -202,7 +202,7 @@ def transfers(draws: int = 10) -> None:
                     ]
                 )
             mean, worst = np.mean(rows, axis=0), np.max(rows, axis=0)
-            label = f"float32.1 -> {name}, {networks} networks and {ops} ops"
+            label = f"float32.1 -> {name}, {count} networks and {ops} ops"
             found[label] = {
                 "networks_tested": len(tests),
                 "rmspe_percent": round(float(mean[0]), 2),

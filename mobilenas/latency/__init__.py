@@ -19,6 +19,8 @@ from mobilenas.latency.table import LatencyTable, Measurement, TableInfo, load_t
 from mobilenas.latency.transferring import MeasuredNetwork, telling_ops, transfer
 
 __all__ = [
+    "TRANSFER_NETWORKS",
+    "TRANSFER_OPS",
     "Calibration",
     "CalibrationNetwork",
     "CompiledLatency",
@@ -30,8 +32,6 @@ __all__ = [
     "OpLatency",
     "Profiler",
     "SteadyRunner",
-    "TRANSFER_NETWORKS",
-    "TRANSFER_OPS",
     "TableInfo",
     "calibration_networks",
     "load_predictor",

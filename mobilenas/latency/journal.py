@@ -21,7 +21,7 @@ class Journal:
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self.ops: dict[OpSpec, list[tuple[float, int]]] = {}
-        self.networks: dict[str, list[float]] = {}
+        self.networks: dict[str, list[tuple[float, float]]] = {}
         self._path = path
         if not self._read(dict(environment)):
             self.ops, self.networks = {}, {}
@@ -32,10 +32,10 @@ class Journal:
         self._append({"op": write_op(op), "us": latency_us, "runs": runs})
         self.ops.setdefault(op, []).append((latency_us, runs))
 
-    def add_network(self, name: str, latency_us: float) -> None:
-        """Writes down one visit of a network."""
-        self._append({"network": name, "us": latency_us})
-        self.networks.setdefault(name, []).append(latency_us)
+    def add_network(self, name: str, latency_us: float, beside_us: float) -> None:
+        """Writes down one visit of a network, and what the sentinel took beside it."""
+        self._append({"network": name, "us": latency_us, "beside_us": beside_us})
+        self.networks.setdefault(name, []).append((latency_us, beside_us))
 
     def remove(self) -> None:
         """Deletes the file: everything in it has gone into the table."""
@@ -64,7 +64,8 @@ class Journal:
         if "op" in line:
             self.ops.setdefault(read_op(line["op"]), []).append((float(line["us"]), int(line["runs"])))
         else:
-            self.networks.setdefault(line["network"], []).append(float(line["us"]))
+            visit = float(line["us"]), float(line["beside_us"])
+            self.networks.setdefault(line["network"], []).append(visit)
 
     def _start(self, environment: dict[str, str]) -> None:
         try:

@@ -105,7 +105,7 @@ def transferred_table(
     progress: Progress | None = None,
     note: Note = lambda text: None,
 ) -> LatencyTable:
-    """A table made from that of another device or dtype, a few networks and a few ops, which are measured; it is stored.
+    """A table from that of another device or dtype and a few networks and ops, which are measured; it is stored.
 
     Args:
         device: What the table will be of.
@@ -169,12 +169,12 @@ def steady_runner(device: Device, runner: Runner) -> SteadyRunner:
         table = None  # what measuring needs is the device; who needs the table is told what is wrong with it
     if table is None or runner.mismatch(vars(table.info)):
         return SteadyRunner(runner)
-    return SteadyRunner(runner, op_us=table.info.sentinel_op_us, network_us=table.info.sentinel_network_us)
+    return SteadyRunner(runner, block_us=table.info.sentinel_block_us, network_us=table.info.sentinel_network_us)
 
 
 def _note_disturbance(profiler: Profiler, device: Device, note: Note) -> None:
-    if profiler.steady.repeated_chunks:
-        note(f"{profiler.steady.repeated_chunks} chunks were measured again, since the device was disturbed")
+    if profiler.steady.repeated_visits:
+        note(f"{profiler.steady.repeated_visits} visits were made again, since the device was disturbed")
     if drift := profiler.steady.drift():
         note(f"{drift}; where that lasts, run: mobilenas profile --device {device.name} --fresh")
 

@@ -76,7 +76,7 @@ class Profiler:
         self.failures: dict[str, str] = {}
         self.steady = SteadyRunner(
             runner,
-            op_us=table.info.sentinel_op_us if table else 0.0,
+            block_us=table.info.sentinel_block_us if table else 0.0,
             network_us=table.info.sentinel_network_us if table else 0.0,
         )
         self.table = (table or LatencyTable(info)).updated(info, {})
@@ -119,7 +119,7 @@ class Profiler:
         """The preamble of a table of this session: it also says what the sentinels usually take."""
         return replace(
             self.table.info,
-            sentinel_op_us=self.steady.op.usual_us,
+            sentinel_block_us=self.steady.block.usual_us,
             sentinel_network_us=self.steady.network.usual_us,
         )
 
@@ -141,7 +141,7 @@ class Profiler:
         op_visits, network_visits = self._journal.ops, self._journal.networks
         return (
             {op: self._measurement(op_visits[op]).latency_us for op in ops if op in op_visits},
-            {name: undisturbed(network_visits[name]) for name in networks if name in network_visits},
+            {name: self._network_us(name) for name in networks if name in network_visits},
         )
 
     def store(self, table: LatencyTable) -> LatencyTable:
@@ -191,7 +191,7 @@ class Profiler:
         for start in range(0, len(due), CHUNK):
             chunk = due[start : start + CHUNK]
             files = [write_micro_model(op, dtype=dtype) for op in chunk]
-            for op, timing in zip(chunk, self.steady.visit(files, OP_PROTOCOL, self.steady.op), strict=True):
+            for op, timing in zip(chunk, self.steady.visit(files, OP_PROTOCOL, self.steady.block), strict=True):
                 if isinstance(timing, Failure):
                     self.failures[str(op)] = timing.reason
                 else:
@@ -207,7 +207,7 @@ class Profiler:
                 if isinstance(timing, Failure):
                     self.failures[name] = timing.reason
                 else:
-                    self._journal.add_network(name, timing.latency_us)
+                    self._journal.add_network(name, timing.latency_us, timing.beside_us)
             self._tell(len(chunk))
 
     def _tell(self, visits: int) -> None:
@@ -220,9 +220,13 @@ class Profiler:
         for name, graph in graphs.items():
             if name in self._journal.networks:
                 op_sum_us = sum(n * predictor.op_latency(op).latency_us for op, n in graph.op_counts().items())
-                measured_us = undisturbed(self._journal.networks[name]) - self.table.info.overhead_us
+                measured_us = self._network_us(name) - self.table.info.overhead_us
                 made.append(CalibrationNetwork(name, op_sum_us, graph.weight_bytes(self.table.info.dtype), measured_us))
         return tuple(made)
+
+    def _network_us(self, name: str) -> float:
+        visits_us, beside_us = np.transpose(self._journal.networks[name])
+        return undisturbed(visits_us, beside_us / self.steady.network.usual_us)
 
     def _measurement(self, visits: Sequence[tuple[float, int]]) -> Measurement:
         times_us = [us for us, _ in visits]

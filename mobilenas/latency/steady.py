@@ -8,14 +8,16 @@ from functools import cache
 import numpy as np
 
 from mobilenas import models
+from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import DeviceError
-from mobilenas.export import random_weights, write_micro_model, write_tflite
-from mobilenas.graph import OpKind, OpSpec
+from mobilenas.export import random_weights, write_tflite
+from mobilenas.graph import GraphBuilder
 from mobilenas.runners import Failure, Runner, Timing, TimingProtocol
 
-SENTINEL_OP = OpSpec(OpKind.CONV2D, ((28, 28, 120),), 40)
+SENTINEL_BLOCK = MBConv(out_channels=24, kernel_size=3, stride=2, expanded_channels=96, activation="relu6")
+"""Beside ops: the second block of MobileNetV2, whose activations do not stay in the processor's own cache."""
 SENTINEL_NETWORK = "mobilenet_v2"
-"""Its weights do not stay in the processor's own cache: it feels what others do to the memory; a single op does not."""
+"""Beside networks: its weights do not stay there either."""
 OP_DRIFT, NETWORK_DRIFT = 1.05, 1.06
 """A chunk around which the sentinel takes longer than this times its usual time is measured again."""
 USUAL_PERCENTILE = 10
@@ -29,8 +31,10 @@ PATIENCE_SECONDS, PATIENCE_SHARE = 5.0, 0.3
 
 A device that stays slow is measured as it is, and the user is told.
 """
+OP_STRIDE, NETWORK_STRIDE = 32, 2
+"""Models between two timings of the sentinel."""
 NETWORK_CHUNK = 8
-"""Networks that go to the device in one trip; a sentinel costs as much as one of them."""
+"""Networks that go to the device in one trip."""
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class Sentinel:
         name: What it is, for messages.
         write: Gives its file.
         tolerance: How many times its usual time counts as disturbed.
+        stride: It is timed again after so many models.
         known_us: Its usual time from an earlier session; 0 if there was none.
         timings_us: Of this session.
     """
@@ -48,6 +53,7 @@ class Sentinel:
     name: str
     write: Callable[[], bytes]
     tolerance: float
+    stride: int
     known_us: float = 0.0
     timings_us: list[float] = field(default_factory=list)
 
@@ -63,21 +69,21 @@ class Sentinel:
 
 
 class SteadyRunner:
-    """An open runner, watched by two sentinels: a compute-bound op and a network that uses the memory.
+    """An open runner, watched by two sentinels: a block beside ops and a network beside networks.
 
-    A sentinel is timed before and after each chunk of models; where it is slow against its usual time, the device was
-    disturbed, and after a pause the chunk's visits are made again, at most three times. Of all tries the one with the
-    fastest sentinel counts.
+    A sentinel is timed between every few models; where it is slow against its usual time, the device was disturbed,
+    and after a pause the visits beside it are made again, at most three times. Of all tries of a model the one with
+    the fastest sentinel counts, and what the sentinel took stays with it.
 
     Args:
         runner: An open runner.
-        op_us, network_us: The sentinels' usual times, as a latency table keeps them; 0 where none does.
+        block_us, network_us: The sentinels' usual times, as a latency table keeps them; 0 where none does.
     """
 
-    def __init__(self, runner: Runner, *, op_us: float = 0.0, network_us: float = 0.0) -> None:
-        self.op = Sentinel("a convolution", _op_file, OP_DRIFT, op_us)
-        self.network = Sentinel(SENTINEL_NETWORK, _network_file, NETWORK_DRIFT, network_us)
-        self.repeated_chunks = 0
+    def __init__(self, runner: Runner, *, block_us: float = 0.0, network_us: float = 0.0) -> None:
+        self.block = Sentinel("a block of mobilenet_v2", _block_file, OP_DRIFT, OP_STRIDE, block_us)
+        self.network = Sentinel(SENTINEL_NETWORK, _network_file, NETWORK_DRIFT, NETWORK_STRIDE, network_us)
+        self.repeated_visits = 0
         self._runner = runner
         self._patience_seconds = PATIENCE_SECONDS
 
@@ -106,7 +112,8 @@ class SteadyRunner:
                         failures[i] = timing
                     else:
                         visits[i].append(timing)
-        return [failures.get(i) or Timing.merged(visits[i]) for i in range(len(files))]
+        usual_us = self.network.usual_us
+        return [failures.get(i) or Timing.merged(visits[i], usual_us) for i in range(len(files))]
 
     def visit(self, files: Sequence[bytes], protocol: TimingProtocol, sentinel: Sentinel) -> list[Timing | Failure]:
         """One visit of each file, made again while `sentinel` says that the device is disturbed.
@@ -114,25 +121,29 @@ class SteadyRunner:
         Raises:
             DeviceError: If the device is lost.
         """
-        best_us, best = np.inf, list[Timing | Failure]()
+        best: list[tuple[float, Timing | Failure] | None] = [None] * len(files)
+        due = list(range(len(files)))
         for attempt in range(RETRIES + 1):
             start = time.monotonic()
-            slower_us, timings = self._watched(files, protocol, sentinel)
-            if slower_us < best_us:
-                best_us, best = slower_us, timings
-            if slower_us <= sentinel.tolerance * sentinel.usual_us:
+            for i, found in zip(due, self._watched([files[i] for i in due], protocol, sentinel), strict=True):
+                before = best[i]
+                best[i] = found if before is None or found[0] < before[0] else before
+            limit_us = sentinel.tolerance * sentinel.usual_us
+            disturbed = [i for i in due if (tried := best[i]) and tried[0] > limit_us]
+            if not disturbed:
                 self._patience_seconds += PATIENCE_SHARE * (time.monotonic() - start)
                 break
             if attempt == RETRIES or self._patience_seconds <= 0:
                 break
-            self.repeated_chunks += 1
+            due = disturbed
+            self.repeated_visits += len(due)
             time.sleep(PAUSE_SECONDS * 2**attempt)
             self._patience_seconds -= time.monotonic() - start
-        return best
+        return [found[1] for found in best if found is not None]
 
     def drift(self) -> str:
         """In a sentence, how far the device is from what it was when its table was made; empty if it is not."""
-        for sentinel in (self.op, self.network):
+        for sentinel in (self.block, self.network):
             if sentinel.known_us and sentinel.timings_us:
                 change = sentinel.session_us / sentinel.known_us - 1
                 if abs(change) > NOTABLE_DRIFT:
@@ -142,19 +153,36 @@ class SteadyRunner:
 
     def _watched(
         self, files: Sequence[bytes], protocol: TimingProtocol, sentinel: Sentinel
-    ) -> tuple[float, list[Timing | Failure]]:
-        around = sentinel.write()
-        first, *timings, last = self._runner.measure([around, *files, around], protocol)
-        if isinstance(first, Failure) or isinstance(last, Failure):
-            reason = first.reason if isinstance(first, Failure) else last.reason if isinstance(last, Failure) else ""
-            raise DeviceError(f"the device does not run {sentinel.name} ({reason}); check it and run this again")
-        sentinel.timings_us += [first.latency_us, last.latency_us]
-        return max(first.latency_us, last.latency_us), timings
+    ) -> list[tuple[float, Timing | Failure]]:
+        """Each file's timing in one trip, after what the slower of the sentinel's timings around it was."""
+        around, stride = sentinel.write(), sentinel.stride
+        parts = [files[i : i + stride] for i in range(0, len(files), stride)]
+        answers = iter(self._runner.measure([around, *(file for part in parts for file in (*part, around))], protocol))
+        before_us = self._sentinel_us(next(answers), sentinel)
+        found: list[tuple[float, Timing | Failure]] = []
+        for part in parts:
+            timings = [next(answers) for _ in part]
+            after_us = self._sentinel_us(next(answers), sentinel)
+            for timing in timings:
+                if isinstance(timing, Timing):
+                    timing = replace(timing, beside_us=(before_us + after_us) / 2)
+                found.append((max(before_us, after_us), timing))
+            before_us = after_us
+        return found
+
+    @staticmethod
+    def _sentinel_us(timing: Timing | Failure, sentinel: Sentinel) -> float:
+        if isinstance(timing, Failure):
+            raise DeviceError(f"the device does not run {sentinel.name} ({timing.reason}); check it and run this again")
+        sentinel.timings_us.append(timing.latency_us)
+        return timing.latency_us
 
 
 @cache
-def _op_file() -> bytes:
-    return write_micro_model(SENTINEL_OP)
+def _block_file() -> bytes:
+    builder = GraphBuilder((112, 112, 16))
+    graph = builder.finish(SENTINEL_BLOCK.emit(builder, builder.inputs[0]))
+    return write_tflite(graph, random_weights(graph))
 
 
 @cache

@@ -55,7 +55,7 @@ class TableInfo:
         method: "measured", "calibrated" (from whole networks) or "imported".
         source: Where foreign figures come from.
         overhead_us: Cost of starting one inference, which every network pays once.
-        sentinel_op_us, sentinel_network_us: What the sentinels usually take (`steady.py`); a later session finds out
+        sentinel_block_us, sentinel_network_us: What the sentinels usually take (`steady.py`); a later session finds out
             whether the device is as it was.
         share: Of the ops of a search space, the share that is measured; the others are interpolated.
         unit: Unit of the rows.
@@ -73,7 +73,7 @@ class TableInfo:
     method: str = "measured"
     source: str = ""
     overhead_us: float = 0.0
-    sentinel_op_us: float = 0.0
+    sentinel_block_us: float = 0.0
     sentinel_network_us: float = 0.0
     share: float = 1.0
     unit: str = "us"

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from mobilenas.settings import Settings, check
 
 UNDISTURBED_PERCENTILE = 10
+NOTABLE_SLOWNESS = 1.03
+"""What a reference repeats to by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +44,26 @@ class TimingProtocol(Settings):
         check(self.timeout_seconds > 0, "timeout_seconds", self.timeout_seconds, "seconds above 0")
 
 
-def undisturbed(visits: Sequence[float] | npt.NDArray[np.float64]) -> float:
-    """What a model takes when nothing disturbs it: the 10th percentile over its visits.
+def undisturbed(visits: Sequence[float], slowness: Sequence[float] = ()) -> float:
+    """What a model takes when nothing disturbs it.
 
-    On a shared server whose memory another process kept busy, networks' medians rose by 8.6 % (standard deviation over
-    ten networks 2.9 %), lower quartiles by 8.4 % (3.1 %), 10th percentiles by 3.4 % (1.5 %).
+    Args:
+        visits: Its latency in each visit.
+        slowness: How many times its usual time a reference network took around each visit.
+
+    Returns:
+        Without `slowness` the 10th percentile over the visits. With it the lower quartile over the quieter half of
+        them, each divided by its slowness where that is more than 1.03.
+
+    Source: measured on a shared server, 12 visits of seven networks: 95 % were within 1.7 % of the truth, 5.4 % beside
+    a process that copied memory; of their 10th percentiles within 4.2 % and 5.9 %.
     """
-    return float(np.percentile(visits, UNDISTURBED_PERCENTILE))
+    if not len(slowness):
+        return float(np.percentile(visits, UNDISTURBED_PERCENTILE))
+    quieter = np.argsort(slowness, kind="stable")[: -(-len(visits) // 2)]
+    factors = np.asarray(slowness, np.float64)[quieter]
+    corrected = np.asarray(visits, np.float64)[quieter] / np.where(factors > NOTABLE_SLOWNESS, factors, 1.0)
+    return float(np.percentile(corrected, 25))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,7 @@ class Timing:
         delegates: Partitions that the runtime gave to a delegate; 1 is what one wants.
         visit_us: The 25th percentile of each visit, in time order.
         unit: "us"; an emulated device counts "instructions".
+        beside_us: What a reference network took just before and after, on average; 0 where none ran.
     """
 
     latency_us: float
@@ -76,6 +91,7 @@ class Timing:
     delegates: int
     visit_us: tuple[float, ...]
     unit: str = "us"
+    beside_us: float = 0.0
 
     @classmethod
     def from_visits(cls, visits: Sequence[Sequence[float]], delegates: int) -> "Timing":
@@ -93,12 +109,18 @@ class Timing:
         )
 
     @classmethod
-    def merged(cls, timings: Sequence["Timing"]) -> "Timing":
-        """One timing from several of one visit each."""
+    def merged(cls, timings: Sequence["Timing"], usual_us: float = 0.0) -> "Timing":
+        """One timing from several of one visit each.
+
+        Args:
+            timings: One or more.
+            usual_us: What the reference network usually takes; 0 where none ran.
+        """
         visit_us = [us for timing in timings for us in timing.visit_us]
+        slowness = [timing.beside_us / usual_us for timing in timings] if usual_us else []
         low, high = np.percentile(visit_us, [25, 75])
         return cls(
-            latency_us=undisturbed(visit_us),
+            latency_us=undisturbed(visit_us, slowness),
             spread_us=float(high - low) / 2,
             p10_us=undisturbed([timing.p10_us for timing in timings]),
             p90_us=float(np.percentile([timing.p90_us for timing in timings], 90)),

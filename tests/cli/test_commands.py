@@ -80,8 +80,9 @@ def test_a_table_from_a_share_of_the_ops_or_from_another_table(answer, mobilenas
     few = answer("profile", "--device", "fake", *space, "--share", "0.3", "--fresh")
     assert few["networks"] == 20
     (home / "devices" / "fake2.toml").write_text('name = "fake2"\nrunner = "fake"\n')
-    document = answer("profile", "--device", "fake2", *space, "--from", "fake", "--networks", "6")
-    assert (document["ops"], document["networks"]) == (few["ops"], 6)
+    document = answer("profile", "--device", "fake2", *space, "--from", "fake", "--networks", "6", "--ops", "30")
+    assert document["networks"] == 6
+    assert few["ops"] <= document["ops"] <= few["ops"] + 30  # published networks have ops that the other table lacks
     predicted = answer("predict", "mobilenet_v2", "--device", "fake2")
     assert {op["source"] for op in predicted["ops"]} <= {"calibrated", "interpolated"}
     code, _, err = mobilenas("profile", "--device", "fake2", *space, "--from", "fake")

@@ -122,7 +122,7 @@ def test_a_slow_episode_is_noticed_and_its_visits_are_made_again(fake_device):
     # trips 5 and 6 of the run are 20 % slower; so is the first try of repeating them
     FakeRunner.slow = staticmethod(lambda call: 1.2 if call in (5, 6, 8) else 1.0)
     profiler = profile(fake_device)
-    assert profiler.steady.repeated_chunks >= 2
+    assert profiler.steady.repeated_visits >= 2
     table = profiler.table
     for op in OPS:
         assert table[op].latency_us == pytest.approx(truth_us(op, table), rel=0.02)

@@ -1,12 +1,14 @@
 """SteadyRunner on a device that is disturbed when the test says so."""
 
+from dataclasses import replace
+
 import pytest
 from fake_runner import FakeRunner, latency_us
 
 from mobilenas.errors import DeviceError
 from mobilenas.latency import SteadyRunner
 from mobilenas.latency import steady as steady_module
-from mobilenas.latency.steady import NETWORK_CHUNK
+from mobilenas.latency.steady import NETWORK_CHUNK, NETWORK_STRIDE
 from mobilenas.runners import Failure, TimingProtocol, open_runner
 
 FILES = [bytes([65 + i]) * 1000 * (i + 1) for i in range(NETWORK_CHUNK + 1)]
@@ -32,7 +34,7 @@ def test_an_undisturbed_device_is_asked_once_a_visit_and_chunk(fake_device, paus
     timings = runner.measure(FILES, PROTOCOL)
     assert [t.latency_us for t in timings] == [latency_us(file) for file in FILES]
     assert [t.visits for t in timings] == [3] * len(FILES)
-    assert FakeRunner.calls == [NETWORK_CHUNK + 2, 1 + 2] * 3
+    assert FakeRunner.calls == [NETWORK_CHUNK + NETWORK_CHUNK // NETWORK_STRIDE + 1, 1 + 2] * 3
     assert pauses == []
     assert runner.drift() == ""
 
@@ -43,7 +45,7 @@ def test_a_slow_chunk_is_made_again_after_pauses_that_double(fake_device, pauses
     timings = runner.measure(FILES, PROTOCOL)
     assert [t.latency_us for t in timings] == [latency_us(file) for file in FILES]
     assert all(t.spread_us == 0 for t in timings)
-    assert runner.repeated_chunks == 3
+    assert runner.repeated_visits == 3 * NETWORK_CHUNK
     assert pauses == [0.2, 0.4, 0.8]
 
 
@@ -51,9 +53,9 @@ def test_a_device_that_is_slow_from_the_start_is_seen_by_what_an_earlier_session
     first = steady(fake_device)
     first.measure(FILES, PROTOCOL)
     FakeRunner.slow = staticmethod(lambda call: 1.5)
-    second = steady(fake_device, op_us=first.op.usual_us, network_us=first.network.usual_us)
+    second = steady(fake_device, block_us=first.block.usual_us, network_us=first.network.usual_us)
     second.measure(FILES, PROTOCOL)
-    assert second.repeated_chunks > 0
+    assert second.repeated_visits > 0
     assert second.drift() == "the device runs mobilenet_v2 50 % slower than when its latency table was made"
     assert second.network.usual_us == first.network.usual_us
 
@@ -69,8 +71,8 @@ def test_patience_ends(fake_device, pauses):
 def test_of_all_tries_the_least_disturbed_counts(fake_device, pauses):
     FakeRunner.slow = staticmethod(lambda call: {0: 1.0, 1: 1.4, 2: 1.2, 3: 1.3, 4: 1.5}[call])
     runner = steady(fake_device)
-    runner.visit(FILES, TimingProtocol(visits=1, runs=5), runner.op)
-    timings = runner.visit(FILES, TimingProtocol(visits=1, runs=5), runner.op)
+    runner.visit(FILES, TimingProtocol(visits=1, runs=5), runner.block)
+    timings = runner.visit(FILES, TimingProtocol(visits=1, runs=5), runner.block)
     assert [t.latency_us for t in timings] == pytest.approx([1.2 * latency_us(file) for file in FILES])
 
 
@@ -86,3 +88,34 @@ def test_a_device_that_does_not_run_the_sentinel_is_lost(fake_device, pauses):
     FakeRunner.refuse = runner.network.write()
     with pytest.raises(DeviceError, match="mobilenet_v2"):
         runner.measure(FILES, PROTOCOL)
+
+
+def test_what_is_left_of_a_disturbance_is_taken_off_a_networks_latency(fake_device, pauses):
+    """A device that stays slow: the sentinel says by how much."""
+    known = steady(fake_device)
+    known.measure(FILES, PROTOCOL)
+    FakeRunner.slow = staticmethod(lambda call: 1.25)
+    runner = steady(fake_device, network_us=known.network.usual_us)
+    timings = runner.measure(FILES, PROTOCOL)
+    assert [t.latency_us for t in timings] == pytest.approx([latency_us(file) for file in FILES])
+    assert [t.visit_us[0] for t in timings] == pytest.approx([1.25 * latency_us(file) for file in FILES])
+    assert "25 % slower" in runner.drift()
+
+
+def test_only_models_beside_a_slow_sentinel_are_visited_again(fake_device, pauses):
+    """The third of five sentinels is slow: the four networks around it are visited again, the others not."""
+
+    class Runner(FakeRunner):
+        def measure(self, models, protocol):
+            timings = super().measure(models, protocol)
+            if len(FakeRunner.calls) == 2:
+                slow = models.index(models[0], 4)
+                timings[slow] = replace(timings[slow], latency_us=1.2 * timings[slow].latency_us)
+            return timings
+
+    with Runner(fake_device) as device:
+        runner = SteadyRunner(device)
+        runner.measure(FILES[:2], TimingProtocol(visits=1, runs=5))
+        runner.measure(FILES[:8], TimingProtocol(visits=1, runs=5))
+    assert FakeRunner.calls == [4, 13, 7]
+    assert runner.repeated_visits == 4

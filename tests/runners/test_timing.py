@@ -1,9 +1,11 @@
 """Timing arithmetic and the bounds of a protocol."""
 
+from dataclasses import replace
+
 import pytest
 
 from mobilenas.errors import FieldError
-from mobilenas.runners import Timing, TimingProtocol
+from mobilenas.runners import Timing, TimingProtocol, undisturbed
 
 
 def test_value_is_the_10th_percentile_over_visits_of_their_lower_quartiles():
@@ -26,6 +28,21 @@ def test_merged_timings_are_as_if_the_visits_had_been_made_together():
     visits = [[1, 2, 3, 4, 5], [10, 20, 30, 40, 50], [2, 3, 4, 5, 1000]]
     apart = [Timing.from_visits([visit], delegates=1) for visit in visits]
     assert Timing.merged(apart) == Timing.from_visits(visits, delegates=1)
+
+
+def test_of_visits_beside_a_reference_the_quieter_half_counts_at_the_references_usual_speed():
+    assert undisturbed([10.0, 12.0, 11.0, 20.0], [1.0, 1.2, 1.02, 2.0]) == pytest.approx(10.25)  # 10 and 11 as they are
+    assert undisturbed([12.0, 30.0, 26.0], [1.2, 2.0, 1.3]) == pytest.approx(12.5)  # 12 / 1.2 and 26 / 1.3: 10, 20
+    assert undisturbed([10.0, 12.0, 11.0, 20.0]) == pytest.approx(10.3)
+
+
+def test_merged_beside_a_reference():
+    apart = [
+        replace(Timing.from_visits([[us] * 5], delegates=1), beside_us=by) for us, by in ((10, 5), (12, 6), (9, 5))
+    ]
+    merged = Timing.merged(apart, usual_us=5.0)
+    assert merged.latency_us == pytest.approx(9.25)
+    assert merged.visit_us == (10, 12, 9)
 
 
 @pytest.mark.parametrize(
