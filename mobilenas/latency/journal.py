@@ -20,17 +20,17 @@ class Journal:
     """
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
-        self.ops: dict[OpSpec, list[tuple[float, int]]] = {}
+        self.ops: dict[OpSpec, list[tuple[float, int, float]]] = {}
         self.networks: dict[str, list[tuple[float, float]]] = {}
         self._path = path
         if not self._read(dict(environment)):
             self.ops, self.networks = {}, {}
             self._start(dict(environment))
 
-    def add_op(self, op: OpSpec, latency_us: float, runs: int) -> None:
-        """Writes down one visit of an op."""
-        self._append({"op": write_op(op), "us": latency_us, "runs": runs})
-        self.ops.setdefault(op, []).append((latency_us, runs))
+    def add_op(self, op: OpSpec, latency_us: float, runs: int, beside_us: float) -> None:
+        """Writes down one visit of an op, and what the sentinel took beside it."""
+        self._append({"op": write_op(op), "us": latency_us, "runs": runs, "beside_us": beside_us})
+        self.ops.setdefault(op, []).append((latency_us, runs, beside_us))
 
     def add_network(self, name: str, latency_us: float, beside_us: float) -> None:
         """Writes down one visit of a network, and what the sentinel took beside it."""
@@ -62,7 +62,8 @@ class Journal:
 
     def _take(self, line: dict[str, Any]) -> None:
         if "op" in line:
-            self.ops.setdefault(read_op(line["op"]), []).append((float(line["us"]), int(line["runs"])))
+            op_visit = float(line["us"]), int(line["runs"]), float(line["beside_us"])
+            self.ops.setdefault(read_op(line["op"]), []).append(op_visit)
         else:
             visit = float(line["us"]), float(line["beside_us"])
             self.networks.setdefault(line["network"], []).append(visit)

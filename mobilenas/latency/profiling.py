@@ -30,6 +30,8 @@ MOST_VISITS = 8
 """Visits of an op whose fastest two do not agree before."""
 TIGHT, TIGHT_US = 0.015, 0.05
 """Difference between an op's two fastest visits, relative or in microseconds, from which on they agree."""
+OP_RESPONSE = 0.7
+"""Ops become slower as this power of what the sentinel beside them does: small ones less, large ones as much."""
 CHUNK = 32
 """Ops that go to the device in one trip."""
 
@@ -179,7 +181,7 @@ class Profiler:
     def _is_settled(self, op: OpSpec) -> bool:
         if str(op) in self.failures:
             return True
-        fastest, second = sorted(us for us, _ in self._journal.ops[op])[:2]
+        fastest, second = sorted(us for us, _, _ in self._journal.ops[op])[:2]
         return second - fastest <= max(TIGHT * fastest, TIGHT_US)
 
     def _visits(self, op: OpSpec) -> int:
@@ -195,7 +197,7 @@ class Profiler:
                 if isinstance(timing, Failure):
                     self.failures[str(op)] = timing.reason
                 else:
-                    self._journal.add_op(op, timing.latency_us, timing.runs)
+                    self._journal.add_op(op, timing.latency_us, timing.runs, timing.beside_us)
             self._tell(len(chunk))
 
     def _visit_networks(self, files: Mapping[str, bytes]) -> None:
@@ -228,11 +230,12 @@ class Profiler:
         visits_us, beside_us = np.transpose(self._journal.networks[name])
         return undisturbed(visits_us, beside_us / self.steady.network.usual_us)
 
-    def _measurement(self, visits: Sequence[tuple[float, int]]) -> Measurement:
-        times_us = [us for us, _ in visits]
+    def _measurement(self, visits: Sequence[tuple[float, int, float]]) -> Measurement:
+        times_us, runs, beside_us = np.transpose(visits)
+        slowness = (beside_us / self.steady.block.usual_us) ** OP_RESPONSE
         low, high = np.percentile(times_us, [25, 75])
-        marginal_us = max(undisturbed(times_us) - self.table.info.overhead_us, 0.0)
-        return Measurement(marginal_us, float(high - low) / 2, sum(runs for _, runs in visits), len(visits))
+        marginal_us = max(undisturbed(times_us, slowness) - self.table.info.overhead_us, 0.0)
+        return Measurement(marginal_us, float(high - low) / 2, int(runs.sum()), len(visits))
 
 
 def _overhead_us(runner: Runner) -> float:
