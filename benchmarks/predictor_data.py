@@ -21,6 +21,7 @@ from mobilenas import models
 from mobilenas.arch import Arch
 from mobilenas.graph import OpGraph
 from mobilenas.latency import LatencyTable, Profiler, calibration_networks
+from mobilenas.latency.calibration_set import PUBLISHED
 from mobilenas.latency.support import support_ops
 from mobilenas.runners import Device, open_runner
 from mobilenas.spaces.mnasnet import MnasNetSpace
@@ -31,7 +32,7 @@ def networks(calibration: int, fresh: int, odd: int) -> dict[str, OpGraph]:
     space = MnasNetSpace(resolution=224)
     found = {f"space#{name}": graph for name, graph in calibration_networks(space, calibration).items()}
     for size in (224, 128):
-        found |= {f"published#{name}@{size}": models.get(name, resolution=size).graph() for name in models.names()}
+        found |= {f"published#{name}@{size}": models.get(name, resolution=size).graph() for name in PUBLISHED}
     found |= {f"fresh#{i}": Arch.from_dict(stranger(5000 + i)).graph() for i in range(fresh)}
     for i in range(odd):
         document = pruned(7000 + i) if i % 2 else stranger(7000 + i, odd_channels=True)

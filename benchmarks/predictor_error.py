@@ -183,6 +183,9 @@ def transfers(draws: int = 10) -> None:
     source = Data("float32.1")
     found: dict[str, Any] = {}
     for name in ("int8.1", "float32.2"):
+        if not (RESULTS / f"predictor_data.{name}.csv.gz").exists():
+            print(f"{name}: not recorded; run predictor_data.py")
+            continue
         target = Data(name)
         known = [n for n in target.to_fit if n.name in source.measured_us]
         tests = [n for kind in SETS for n in target.test(kind)]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Values = float | Floats
 FIELDS_SEPARATOR = " | "
-LEAST_NETWORKS, LEAST_BEYOND = 8, 3
-"""Networks that a footprint term needs, and how many of them must lie beyond its knee: one or two fix no slope."""
+LEAST_NETWORKS, LEAST_BEYOND = 8, 5
+"""Networks that a footprint term needs, and how many of them must lie beyond its knee: a few fix no slope."""
 HUBER_SHARE = 0.03
 """Relative residual beyond which a network counts linearly instead of quadratically."""
 UNCALIBRATED_ERROR = 0.10
