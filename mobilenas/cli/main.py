@@ -9,7 +9,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mobilenas.cli import devices, export, info, measure, models, predict, profile, search, train, verify
+from mobilenas.cli import (
+    calibrate,
+    devices,
+    export,
+    import_table,
+    info,
+    measure,
+    models,
+    predict,
+    profile,
+    search,
+    train,
+    verify,
+)
 from mobilenas.cli.output import LOG, logging_to_stderr, show_log
 from mobilenas.errors import InputError, MobilenasError
 
@@ -50,8 +63,12 @@ def options(
     """What every command takes: `Command` reads it here."""
 
 
-for command in (models, info, devices, profile, predict, measure, search, train, export, verify):
-    app.command(command.__name__.rpartition(".")[2], cls=Command, help=command.__doc__)(command.run)
+COMMANDS = (
+    *(models, info, devices, profile, import_table, calibrate),
+    *(predict, measure, search, train, export, verify),
+)
+for command in COMMANDS:
+    app.command(command.__name__.rpartition(".")[2].replace("_", "-"), cls=Command, help=command.__doc__)(command.run)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

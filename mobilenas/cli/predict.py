@@ -1,5 +1,6 @@
 """Predicts the latency of networks from the device's table."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -7,7 +8,7 @@ import typer
 from mobilenas.arch import Arch
 from mobilenas.cli.arguments import DeviceName, Dtype, Json, Models, check_dtype, resolve_device, resolve_model
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
-from mobilenas.latency import Latency, LatencyPredictor, load_predictor, up_to_date_table
+from mobilenas.latency import Latency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
 
 SHOWN_OPS = 12
 
@@ -31,7 +32,7 @@ def run(
             predictor = LatencyPredictor(up_to_date_table(target, dtype, ops, progress=progress, note=note))
     else:
         predictor = load_predictor(device, dtype, note=note)
-    documents = [_document(arch, predictor.predict(arch.graph())) for arch in archs]
+    documents = [_document(arch, predictor.predict(arch.graph()), predictor.table) for arch in archs]
     if json:
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
@@ -39,12 +40,11 @@ def run(
             _print(document)
 
 
-def _document(arch: Arch, latency: Latency) -> dict[str, Any]:
-    counts = arch.graph().op_counts()
+def _document(arch: Arch, latency: Latency, table: LatencyTable) -> dict[str, Any]:
     ops = [
         {
             "op": op.to_dict(),
-            "count": counts[op],
+            "count": latency.counts[op],
             "latency_ms": cost.latency_us / 1e3,
             "source": cost.source,
         }
@@ -56,19 +56,25 @@ def _document(arch: Arch, latency: Latency) -> dict[str, Any]:
         "low_ms": latency.low_ms,
         "high_ms": latency.high_ms,
         "footprint_ms": latency.footprint_ms,
+        "method": table.info.method,
+        "eras": [{"era": name, "latency_ms": ms} for name, ms in latency.eras.items()],
+        "unmeasured": len(latency.unmeasured),
         "ops": ops,
     }
 
 
 def _print(document: dict[str, Any]) -> None:
+    label = "" if document["method"] == "measured" else f"{document['method']}, "
     interval = f"90 % interval {document['low_ms']:.3f} to {document['high_ms']:.3f}"
-    print(f"{document['name']}: {document['latency_ms']:.3f} ms ({interval})")
+    print(f"{document['name']}: {document['latency_ms']:.3f} ms ({label}{interval})")
+    if document["eras"]:
+        first, *others = document["eras"]
+        also = ", ".join(f"{era['era']}: {era['latency_ms']:.3f} ms" for era in others)
+        print(f"speaks of the runtime of {first['era']}" + (f"; of {also}" if also else ""))
     dearest = sorted(document["ops"], key=lambda op: -op["count"] * op["latency_ms"])
     rows = [
         (
-            op["op"]["kind"],
-            "+".join("x".join(map(str, shape)) for shape in op["op"]["in_shapes"]),
-            op["op"]["out_channels"],
+            *_columns(op["op"]),
             op["count"],
             op["count"] * op["latency_ms"],
             op["source"],
@@ -79,6 +85,13 @@ def _print(document: dict[str, Any]) -> None:
     rest = dearest[SHOWN_OPS:]
     if rest:
         print(f"... and {len(rest)} cheaper ops, {sum(op['count'] * op['latency_ms'] for op in rest):.3f} ms (--json)")
-    interpolated = sum(op["source"] == "interpolated" for op in document["ops"])
-    if interpolated:
-        note(f"{interpolated} of {len(document['ops'])} ops were not measured but interpolated")
+    if missing := document["unmeasured"]:
+        how = "interpolated" if document["method"] == "measured" else "estimated"
+        note(f"{missing} of {len(document['ops'])} ops were not {document['method']} but {how}")
+
+
+def _columns(op: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Kind, inputs and output channels; of a block its first input and its last output."""
+    ops = op.get("ops", [op])
+    kind = op["kind"] if len(ops) == 1 else f"block of {len(ops)}"
+    return kind, "+".join("x".join(map(str, shape)) for shape in ops[0]["in_shapes"]), ops[-1]["out_channels"]

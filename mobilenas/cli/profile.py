@@ -16,7 +16,7 @@ from mobilenas.cli.arguments import (
     resolve_model,
 )
 from mobilenas.cli.output import note, print_json, progress_bar
-from mobilenas.errors import FieldError, InputError
+from mobilenas.errors import DeviceError, FieldError, InputError
 from mobilenas.graph import OpSpec
 from mobilenas.latency import (
     TRANSFER_NETWORKS,
@@ -27,6 +27,7 @@ from mobilenas.latency import (
     transferred_table,
     up_to_date_table,
 )
+from mobilenas.runners import Device, open_runner
 from mobilenas.spaces import SearchSpace, open_space
 
 
@@ -60,6 +61,7 @@ def run(
         positive("resolution", resolution)
     if share is not None and not 0 < share <= 1:
         raise FieldError("share", share, "a number above 0, at most 1")
+    _require_connection(resolve_device(device))
     target, path = resolve_device(device), table_path(resolve_device(device), check_dtype(dtype))
     if ops < 0:
         raise FieldError("ops", ops, "a whole number from 0")
@@ -97,6 +99,14 @@ def run(
         f"latency = {calibration.scale:.3f} x sum of ops + {calibration.us_per_mb:.1f} us per MB of weights beyond "
         f"{calibration.knee_mb:.1f} MB; held-out error {100 * calibration.error:.1f} %"
     )
+
+
+def _require_connection(target: Device) -> None:
+    if not open_runner(target).has_connection:
+        raise DeviceError(
+            f"device {target.name} has no connection, so nothing can be measured on it; make a table with: "
+            f"mobilenas calibrate FILE --device {target.name}"
+        )
 
 
 def _source(name: str) -> LatencyTable:

@@ -1,9 +1,11 @@
 """Latency from a look-up table of measured ops. No torch."""
 
+from mobilenas.latency.calibrating import calibrated_table
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
 from mobilenas.latency.calibration_set import calibration_networks
 from mobilenas.latency.choice import next_ops
 from mobilenas.latency.compiled import CompiledLatency
+from mobilenas.latency.importing import imported_table
 from mobilenas.latency.measuring import (
     TRANSFER_NETWORKS,
     TRANSFER_OPS,
@@ -12,15 +14,19 @@ from mobilenas.latency.measuring import (
     transferred_table,
     up_to_date_table,
 )
+from mobilenas.latency.network_list import NetworkLatency, read_network_list
+from mobilenas.latency.op_key import BlockKey, OpKey
+from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import Latency, LatencyPredictor, OpLatency
 from mobilenas.latency.profiling import Profiler
 from mobilenas.latency.steady import SteadyRunner
-from mobilenas.latency.table import LatencyTable, Measurement, TableInfo, load_table, table_path
+from mobilenas.latency.table import LatencyTable, Measurement, load_table, own_table_path, table_path
 from mobilenas.latency.transferring import MeasuredNetwork, telling_ops, transfer
 
 __all__ = [
     "TRANSFER_NETWORKS",
     "TRANSFER_OPS",
+    "BlockKey",
     "Calibration",
     "CalibrationNetwork",
     "CompiledLatency",
@@ -29,14 +35,20 @@ __all__ = [
     "LatencyTable",
     "MeasuredNetwork",
     "Measurement",
+    "NetworkLatency",
+    "OpKey",
     "OpLatency",
     "Profiler",
     "SteadyRunner",
     "TableInfo",
+    "calibrated_table",
     "calibration_networks",
+    "imported_table",
     "load_predictor",
     "load_table",
     "next_ops",
+    "own_table_path",
+    "read_network_list",
     "steady_runner",
     "table_path",
     "telling_ops",

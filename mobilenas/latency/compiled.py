@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.spaces import Factor, SearchSpace
@@ -30,9 +31,18 @@ class CompiledLatency:
     Args:
         predictor: Where the figures come from.
         space: A space whose ops are a sum over factors.
+
+    Raises:
+        InputError: If the table has rows of whole blocks: factors are sums of ops, and would not see them.
     """
 
     def __init__(self, predictor: LatencyPredictor, space: SearchSpace) -> None:
+        if predictor.table.blocks:
+            device = predictor.table.info.device
+            raise InputError(
+                f"the table of {device} is of whole blocks, and a search needs one of ops; "
+                f"run: mobilenas profile --device {device} --fresh"
+            )
         self._predictor = predictor
         self._choices = tuple(len(choices) for choices in space.decisions.values())
         costs: dict[OpSpec, Floats] = {}

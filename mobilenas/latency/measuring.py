@@ -202,7 +202,7 @@ def _measure_share(profiler: Profiler, ops: Sequence[OpSpec], space: SearchSpace
     rng = np.random.default_rng(0)
     population = [space.decode(space.sample(rng)).graph().op_counts() for _ in range(CANDIDATES)]
     while (lacking := math.ceil(share * len(ops)) - sum(op in profiler.table for op in ops)) > 0:
-        measured = {op: row.latency_us for op, row in profiler.table.items()}
+        measured = {op: row.latency_us for op, row in profiler.table.ops.items()}
         batch = next_ops(population, [op for op in ops if str(op) not in profiler.failures], measured, lacking)
         if not batch:
             return

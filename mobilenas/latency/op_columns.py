@@ -1,10 +1,11 @@
-"""How an op stands in the columns of a CSV file."""
+"""How an op or a block stands in the columns of a CSV file."""
 
 from collections.abc import Sequence
 from typing import get_args
 
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.graph.kind import Activation, Padding
+from mobilenas.latency.op_key import OpKey, key_of, ops_of
 
 OP_COLUMNS = (
     "kind",
@@ -19,6 +20,8 @@ OP_COLUMNS = (
 )
 
 
+JOINT = ";"
+"""Between the ops of a block, in every column."""
 _PADDINGS: dict[str, Padding] = {"same": "same", "valid": "valid"}
 _ACTIVATIONS: dict[str, Activation] = {name: name for name in get_args(Activation)}
 
@@ -61,6 +64,24 @@ def read_op(values: Sequence[str]) -> OpSpec:
         padding=_padding(padding),
         activation=_ACTIVATIONS[activation],
     )
+
+
+def write_key(key: OpKey) -> tuple[str, ...]:
+    """The columns of an op or a block; each column of a block holds those of its ops, joined by `;`."""
+    return tuple(JOINT.join(column) for column in zip(*(write_op(op) for op in ops_of(key)), strict=True))
+
+
+def read_key(values: Sequence[str]) -> OpKey:
+    """Reads what `write_key` wrote.
+
+    Raises:
+        ValueError: If a column is malformed or the columns hold different numbers of ops.
+        InputError: If an op cannot be.
+    """
+    columns = [value.split(JOINT) for value in values]
+    if len({len(column) for column in columns}) > 1:
+        raise ValueError(f"the columns of a block must hold as many values each, joined by {JOINT!r}")
+    return key_of(read_op(op) for op in zip(*columns, strict=True))
 
 
 def _padding(text: str) -> Padding:

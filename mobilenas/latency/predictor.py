@@ -1,13 +1,16 @@
 """LatencyPredictor: the latency of a network from its ops."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from mobilenas.graph import OpGraph, OpSpec
+from mobilenas.errors import InputError
+from mobilenas.graph import OpGraph
 from mobilenas.latency.calibration import Floats, Values
 from mobilenas.latency.interpolation import Interpolation
+from mobilenas.latency.op_key import BlockKey, Covering, OpKey
 from mobilenas.latency.table import LatencyTable
 
 INTERVAL = 1.645
@@ -18,11 +21,11 @@ SHARED_ERROR = 0.3
 
 @dataclass(frozen=True, slots=True)
 class OpLatency:
-    """What one op costs.
+    """What one op or block costs.
 
     Attributes:
         latency_us: Microseconds.
-        error_us: Standard error; 0 for a measured op, whose error is part of the calibration's.
+        error_us: Standard error; 0 for a row of the table, whose error is part of the calibration's.
         source: "measured", "interpolated", "calibrated" or "imported".
     """
 
@@ -39,16 +42,20 @@ class Latency:
         ms: Predicted latency.
         low_ms, high_ms: 90 % interval.
         footprint_ms: The part of `ms` that weights beyond the cache cost.
-        by_op: What each distinct op costs, once.
-        unmeasured: Ops that were interpolated.
+        by_op: What each distinct op or block costs, once.
+        counts: How often each occurs.
+        unmeasured: Ops that have no row in the table and were interpolated or priced by its rates.
+        eras: Predicted milliseconds by era of the runtime, where the table tells; the first is `ms`.
     """
 
     ms: float
     low_ms: float
     high_ms: float
     footprint_ms: float
-    by_op: Mapping[OpSpec, OpLatency]
-    unmeasured: tuple[OpSpec, ...]
+    by_op: Mapping[OpKey, OpLatency]
+    counts: Mapping[OpKey, int]
+    unmeasured: tuple[OpKey, ...]
+    eras: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +63,14 @@ class PreparedGraph:
     """A network as one predictor sees it.
 
     Attributes:
-        by_op: What each distinct op costs, once.
-        counts, op_us, error_us: How often each occurs, its latency and its standard error; shape (distinct ops,).
+        by_op: What each distinct op or block costs, once.
+        occurrences: How often each occurs.
+        counts, op_us, error_us: The same as an array, their latencies and standard errors; shape (distinct ops,).
         weight_bytes: Bytes of all weights.
     """
 
-    by_op: Mapping[OpSpec, OpLatency]
+    by_op: Mapping[OpKey, OpLatency]
+    occurrences: Counter[OpKey]
     counts: Floats
     op_us: Floats
     error_us: Floats
@@ -69,7 +78,7 @@ class PreparedGraph:
 
 
 class LatencyPredictor:
-    """Predicts from one latency table; a look-up an op.
+    """Predicts from one latency table; a look-up an op, or a block where the table has it.
 
     Args:
         table: Measured ops and the calibration of their sums.
@@ -77,24 +86,32 @@ class LatencyPredictor:
 
     def __init__(self, table: LatencyTable) -> None:
         self.table = table
-        self._interpolation = Interpolation({op: row.latency_us for op, row in table.items()})
-        self._cache: dict[OpSpec, OpLatency] = {}
+        self._interpolation = Interpolation({op: row.latency_us for op, row in table.ops.items()})
+        self._covering = Covering(table.blocks)
+        self._cache: dict[OpKey, OpLatency] = {}
 
-    def op_latency(self, op: OpSpec) -> OpLatency:
-        """What one op costs: as measured, or interpolated, which it says.
+    def op_latency(self, key: OpKey) -> OpLatency:
+        """What one op or block costs: as in the table, by its rates, or interpolated, which it says.
 
         Raises:
-            InputError: If the table is empty.
+            InputError: If the table is empty, or a block is not in it.
         """
-        found = self._cache.get(op)
+        found = self._cache.get(key)
         if found is None:
-            if op in self.table:
-                found = OpLatency(self.table[op].latency_us, 0.0, self.table.info.method)
-            else:
-                estimate = self._interpolation.estimate(op)
-                found = OpLatency(estimate.latency_us, estimate.error_us, "interpolated")
-            self._cache[op] = found
+            found = self._cache[key] = self._look_up(key)
         return found
+
+    def _look_up(self, key: OpKey) -> OpLatency:
+        info, rates = self.table.info, self.table.rates
+        if key in self.table:
+            return OpLatency(self.table[key].latency_us, 0.0, info.method)
+        if isinstance(key, BlockKey):
+            raise InputError(f"the table of {info.device} has no row of this block; give its ops one by one")
+        if rates is not None:
+            latency_us = rates.op_us(key, info.dtype)
+            return OpLatency(latency_us, rates.error * latency_us, "calibrated")
+        estimate = self._interpolation.estimate(key)
+        return OpLatency(estimate.latency_us, estimate.error_us, "interpolated")
 
     def predict(self, graph: OpGraph) -> Latency:
         """The latency of a network.
@@ -104,13 +121,16 @@ class LatencyPredictor:
         """
         prepared = self.prepare(graph)
         total_us, half_us = self.predict_us(prepared)
+        rates = self.table.rates
         return Latency(
             ms=total_us / 1e3,
             low_ms=max(total_us - half_us, 0.0) / 1e3,
             high_ms=(total_us + half_us) / 1e3,
             footprint_ms=(total_us - self.network_us(float(prepared.counts @ prepared.op_us), 0.0)) / 1e3,
             by_op=prepared.by_op,
-            unmeasured=tuple(op for op, latency in prepared.by_op.items() if latency.source == "interpolated"),
+            counts=prepared.occurrences,
+            unmeasured=tuple(op for op, each in prepared.by_op.items() if each.source != self.table.info.method),
+            eras={name: factor * total_us / 1e3 for name, factor in rates.eras.items()} if rates else {},
         )
 
     def prepare(self, graph: OpGraph) -> "PreparedGraph":
@@ -119,10 +139,11 @@ class LatencyPredictor:
         Raises:
             InputError: If the table is empty.
         """
-        counts = graph.op_counts()
+        counts = self._covering(graph)
         by_op = {op: self.op_latency(op) for op in counts}
         return PreparedGraph(
             by_op=by_op,
+            occurrences=counts,
             counts=np.array(list(counts.values()), np.float64),
             op_us=np.array([latency.latency_us for latency in by_op.values()]),
             error_us=np.array([latency.error_us for latency in by_op.values()]),

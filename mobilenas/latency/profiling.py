@@ -13,9 +13,10 @@ from mobilenas.export import random_weights, write_micro_model, write_tflite
 from mobilenas.graph import GraphBuilder, OpGraph, OpSpec
 from mobilenas.latency.calibration import CalibrationNetwork
 from mobilenas.latency.journal import Journal
+from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner
-from mobilenas.latency.table import LatencyTable, Measurement, TableInfo
+from mobilenas.latency.table import LatencyTable, Measurement
 from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol, undisturbed
 
 Progress = Callable[[int, int], None]

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from mobilenas.errors import InputError
 from mobilenas.graph import OpGraph, OpKind, OpSpec
 from mobilenas.latency.calibration import LEAST_ERROR, Calibration, CalibrationNetwork
+from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
-from mobilenas.latency.table import LatencyTable, Measurement, TableInfo
+from mobilenas.latency.table import LatencyTable, Measurement
 
 Floats = npt.NDArray[np.float64]
 LEAST_NETWORKS = 5
@@ -87,14 +88,14 @@ def transfer(
     known = ops or {}
     predictor = LatencyPredictor(source)
     counts = [network.graph.op_counts() for network in networks]
-    space = _Ratios(dict.fromkeys([*source, *known, *(op for each in counts for op in each)]), predictor)
+    space = _Ratios(dict.fromkeys([*source.ops, *known, *(op for each in counts for op in each)]), predictor)
     old_us = space.sums(counts)
     new_us = np.array([network.latency_us - info.overhead_us for network in networks])
     measured = np.array(list(known.values()), np.float64)
     ratios, scale = space.fit(old_us, new_us, list(known), measured)
     calibration = Calibration(scale=scale, error=space.left_out_error(old_us, new_us, list(known), measured))
     latency_us = dict(zip(space.ops, space.old_us * ratios, strict=True))
-    rows = {op: Measurement(latency_us[op], row.spread_us, 0, 0) for op, row in source.items()}
+    rows = {op: Measurement(latency_us[op], row.spread_us, 0, 0) for op, row in source.ops.items()}
     rows |= {op: Measurement(us) for op, us in known.items()}
     fitted = tuple(
         CalibrationNetwork(network.name, float(total), network.graph.weight_bytes(info.dtype), float(us))

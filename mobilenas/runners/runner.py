@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from mobilenas.runners._device import Device
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
@@ -20,6 +20,9 @@ class Runner(ABC):
     Raises:
         InputError: If the options are not accepted.
     """
+
+    has_connection: ClassVar[bool] = True
+    """Whether there is any way to the device, be it off now; False: all that is known of it is its table."""
 
     @abstractmethod
     def __init__(self, device: Device) -> None: ...

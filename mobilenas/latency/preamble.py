@@ -1,0 +1,166 @@
+"""Preamble: what stands before the rows of a latency table's file."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from mobilenas.errors import InputError, shorten
+from mobilenas.graph import BYTES
+from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.rates import Rates, era_from_text, era_to_text
+
+METHODS = ("measured", "calibrated", "imported")
+UNITS = ("us",)
+MOST_US = 1e9
+"""No op and no network takes a thousand seconds."""
+NETWORK_KEY, CALIBRATION_KEY, RATES_KEY, ERA_KEY, NOTE_KEY = (
+    "calibration_network",
+    "calibration",
+    "rates",
+    "era",
+    "note",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableInfo:
+    """The preamble: what was measured, on what, how and when.
+
+    Attributes:
+        device: Name of the device.
+        dtype: Element type of the models.
+        threads: Threads of the runtime.
+        cpu: Model of the processor or system on chip.
+        runtime: Runtime and version.
+        pinning, governor: Where known.
+        date: ISO date of the last measurement.
+        mobilenas: Version that measured.
+        method: "measured", "calibrated" (from whole networks) or "imported".
+        source: Where foreign figures come from.
+        overhead_us: Cost of starting one inference, which every network pays once.
+        sentinel_block_us, sentinel_network_us: What the sentinels usually take (`steady.py`); a later session finds out
+            whether the device is as it was.
+        share: Of the ops of a search space, the share that is measured; the others are interpolated.
+        unit: Unit of the rows.
+    """
+
+    device: str
+    dtype: str = "float32"
+    threads: int = 1
+    cpu: str = "unknown"
+    runtime: str = "unknown"
+    pinning: str = "unknown"
+    governor: str = "unknown"
+    date: str = ""
+    mobilenas: str = ""
+    method: str = "measured"
+    source: str = ""
+    overhead_us: float = 0.0
+    sentinel_block_us: float = 0.0
+    sentinel_network_us: float = 0.0
+    share: float = 1.0
+    unit: str = "us"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preamble:
+    """Everything before the rows.
+
+    Attributes:
+        info: What was measured, on what, how and when.
+        networks: Networks that were measured whole.
+        calibration: The fit to them; None where it was not written down.
+        rates: Prices of work, in a table that was made from whole networks or blocks.
+        notes: What a reader should know, a line each.
+    """
+
+    info: TableInfo
+    networks: tuple[CalibrationNetwork, ...] = ()
+    calibration: Calibration | None = None
+    rates: Rates | None = None
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the file, without line ends."""
+        for key, value in vars(self.info).items():
+            yield f"# {key}: {value}"
+        for note in self.notes:
+            yield f"# {NOTE_KEY}: {note}"
+        if self.rates is not None:
+            yield f"# {RATES_KEY}: {self.rates.to_text()}"
+            for name, factor in self.rates.eras.items():
+                yield f"# {ERA_KEY}: {era_to_text(name, factor)}"
+        if self.calibration is not None:
+            yield f"# {CALIBRATION_KEY}: {self.calibration.to_text()}"
+        for network in self.networks:
+            yield f"# {NETWORK_KEY}: {network.to_text()}"
+
+    @classmethod
+    def read(cls, lines: Sequence[str], path: Path) -> Self:
+        """Reads what `lines` gave.
+
+        Raises:
+            InputError: If a key is unknown or a value not accepted; the text names file and line.
+        """
+        info = TableInfo(device="")
+        networks: list[CalibrationNetwork] = []
+        eras: dict[str, float] = {}
+        notes: list[str] = []
+        calibration = rates = None
+        for number, line in enumerate(lines, 1):
+            key, _, value = (part.strip() for part in line[1:].partition(":"))
+            try:
+                if key == NETWORK_KEY:
+                    networks.append(CalibrationNetwork.from_text(value))
+                elif key == CALIBRATION_KEY:
+                    calibration = Calibration.from_text(value)
+                elif key == RATES_KEY:
+                    rates = Rates.from_text(value, eras)
+                elif key == ERA_KEY:
+                    eras |= [era_from_text(value)]
+                elif key == NOTE_KEY:
+                    notes.append(value)
+                elif key in vars(info):
+                    info = _with(info, key, value)
+                else:
+                    raise ValueError(f"unknown key {shorten(key)}")
+            except ValueError as error:
+                raise InputError(f"{path} line {number}: {error}") from error
+        _check(info, path)
+        return cls(info=info, networks=tuple(networks), calibration=calibration, rates=rates, notes=tuple(notes))
+
+
+def _check(info: TableInfo, path: Path) -> None:
+    for key, accepted in (("dtype", tuple(BYTES)), ("method", METHODS), ("unit", UNITS)):
+        if getattr(info, key) not in accepted:
+            raise InputError(f"{path}: {key} {getattr(info, key)!r} is not accepted; give {' or '.join(accepted)}")
+    if not 0 < info.share <= 1:
+        raise InputError(f"{path}: share {info.share} is not accepted; give a number above 0, at most 1")
+
+
+def _with(info: TableInfo, key: str, value: str) -> TableInfo:
+    """The preamble with one key read from its text."""
+    fields = vars(info).copy()
+    kind = type(fields[key])
+    try:
+        fields[key] = finite(value, key) if kind is float else kind(value)
+    except ValueError as error:
+        raise ValueError(f"{key} {shorten(value)} is not accepted; {error}") from error
+    return TableInfo(**fields)
+
+
+def finite(text: str, name: str) -> float:
+    """A number of a table.
+
+    Raises:
+        ValueError: If it is none, negative, or larger than any latency.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= MOST_US:
+        raise ValueError(f"{name} {shorten(text)} is not accepted; give a number from 0 to {MOST_US:g}")
+    return value
