@@ -9,7 +9,7 @@ from pathlib import Path
 from mobilenas.blocks import make_divisible
 from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import InputError, shorten
-from mobilenas.graph import ActivationName, GraphBuilder, OpSpec, Shape, TensorRef
+from mobilenas.graph import ActivationName, GraphBuilder, OpGraph, Shape, TensorRef
 from mobilenas.latency.op_key import OpKey, key_of
 from mobilenas.latency.preamble import MOST_US, finite
 from mobilenas.latency.table import Measurement
@@ -33,22 +33,15 @@ class BlockEntry:
 
     Attributes:
         name: What the table calls it.
+        graph: Its ops, as it was measured.
         keys: The rows it gives: the block as it was measured, and with activations that cost the same.
         measurement: What it took.
     """
 
     name: str
+    graph: OpGraph
     keys: tuple[OpKey, ...]
     measurement: Measurement
-
-    @property
-    def ops(self) -> dict[OpSpec, int]:
-        """Its ops, as it was measured."""
-        key = self.keys[0]
-        found: dict[OpSpec, int] = {}
-        for op in (key,) if isinstance(key, OpSpec) else key.ops:
-            found[op] = found.get(op, 0) + 1
-        return found
 
 
 def read_block_file(path: Path) -> list[BlockEntry]:
@@ -75,8 +68,9 @@ def read_block_file(path: Path) -> list[BlockEntry]:
         try:
             kind, fields = _fields(name)
             activation = _activation(fields, is_once_for_all)
-            keys = dict.fromkeys(_key(kind, fields, like, is_once_for_all) for like in _LIKE[activation])
-            found[name] = BlockEntry(name, tuple(keys), _measurement(values))
+            graphs = [_graph(kind, fields, like, is_once_for_all) for like in _LIKE[activation]]
+            keys = dict.fromkeys(key_of(node.spec for node in graph.nodes) for graph in graphs)
+            found[name] = BlockEntry(name, graphs[0], tuple(keys), _measurement(values))
         except (ValueError, KeyError, InputError) as error:
             reason = f"field {error} is missing" if isinstance(error, KeyError) else error
             raise InputError(f"{where}: {shorten(name, 100)}: {reason}") from error
@@ -121,7 +115,7 @@ def _activation(fields: Mapping[str, str], is_once_for_all: bool) -> ActivationN
     return "relu" if fields.get("hs", "1") == "0" else "hard_swish"
 
 
-def _key(kind: str, fields: Mapping[str, str], activation: ActivationName, is_once_for_all: bool) -> OpKey:
+def _graph(kind: str, fields: Mapping[str, str], activation: ActivationName, is_once_for_all: bool) -> OpGraph:
     shape, out = _shape(fields["input"]), _numbers(fields["output"])
     builder = GraphBuilder(shape)
     x = builder.inputs[0]
@@ -140,7 +134,7 @@ def _key(kind: str, fields: Mapping[str, str], activation: ActivationName, is_on
     found = builder.finish(y)
     if found.value_shapes[found.outputs[0]][2] != out[-1]:
         raise ValueError(f"output {fields['output']} does not fit its kind")
-    return key_of(node.spec for node in found.nodes)
+    return found
 
 
 def _mbconv(

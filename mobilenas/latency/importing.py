@@ -35,7 +35,7 @@ def imported_table(device: Device, paths: Sequence[Path], *, dtype: str = "float
         InputError: If a file is not valid.
     """
     entries = [entry for path in paths for entry in read_block_file(path)]
-    samples = [Sample(entry.ops, entry.measurement.latency_us) for entry in entries]
+    samples = [Sample(entry.graph.op_counts(), entry.measurement.latency_us) for entry in entries]
     folds = [index % FOLDS for index in range(len(samples))]
 
     def fit(rest: Sequence[Sample]) -> Rates:
