@@ -1,7 +1,7 @@
 """The shipped Pixel 1 table: how far it is off, and few-shot transfer between two phones' tables of blocks.
 
     python benchmarks/pixel1.py            # prints and records everything
-    python benchmarks/pixel1.py --write    # writes latency_tables/pixel1.float32.csv, with these figures in its preamble
+    python benchmarks/pixel1.py --write    # and writes latency_tables/pixel1.float32.csv, these figures in its preamble
 
 It is fitted to `latency_tables/published/pixel1.csv` alone. `pixel1/held_out.csv` has families that take no part,
 `pixel1/other_era.csv` networks of the fit that were also measured in the other era. The blocks are ProxylessNAS' and
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from _record import record
 from predict_and_measure import kendall_tau
 
@@ -39,9 +40,14 @@ from mobilenas.latency.rate_fit import Sample, fit_rates, predicted_us
 from mobilenas.latency.rates import PRIOR
 from mobilenas.runners import Device
 
+Floats = npt.NDArray[np.float64]
 HERE = Path(__file__).parent
 PUBLISHED = HERE.parent / "latency_tables" / "published" / "pixel1.csv"
 TABLE = HERE.parent / "latency_tables" / "pixel1.float32.csv"
+SOURCE = (
+    "MobileNetV2 and V3 rows of github.com/tensorflow/models research/slim/nets/mobilenet/README.md at 60c28f91 "
+    "(published/pixel1.csv)"
+)
 DRAWS = 10
 PRIOR_SPREAD = 0.5
 """Standard deviation of the logarithms by which the prior is moved, to see how much hangs on it."""
@@ -52,7 +58,7 @@ def percent(value: float, digits: int = 1) -> float:
     return round(100 * float(value), digits)
 
 
-def describe(predicted: "np.ndarray[Any, Any]", measured: "np.ndarray[Any, Any]") -> dict[str, float]:
+def describe(predicted: Floats, measured: Floats) -> dict[str, float]:
     errors = predicted / measured - 1
     return {
         "networks": len(errors),
@@ -65,13 +71,13 @@ def describe(predicted: "np.ndarray[Any, Any]", measured: "np.ndarray[Any, Any]"
     }
 
 
-def predict(table: LatencyTable, latencies: Sequence[NetworkLatency]) -> "np.ndarray[Any, Any]":
+def predict(table: LatencyTable, latencies: Sequence[NetworkLatency]) -> Floats:
     """Milliseconds, each in the era of its line."""
     predictor = LatencyPredictor(table)
     return np.array([predictor.predict(each.arch.graph()).eras[each.era] for each in latencies])
 
 
-def measured_ms(latencies: Sequence[NetworkLatency]) -> "np.ndarray[Any, Any]":
+def measured_ms(latencies: Sequence[NetworkLatency]) -> Floats:
     return np.array([each.latency_ms for each in latencies])
 
 
@@ -149,7 +155,7 @@ def blocks(table: LatencyTable, data: Path) -> dict[str, Any]:
     }
 
 
-def spearman(a: "np.ndarray[Any, Any]", b: "np.ndarray[Any, Any]") -> float:
+def spearman(a: Floats, b: Floats) -> float:
     ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
     return float(np.corrcoef(*ranks)[0, 1])
 
@@ -187,10 +193,9 @@ def transferred(old: Sequence[BlockEntry], new: Sequence[BlockEntry], count: int
         "prices held to the other phone's": predictor_of(samples_of(few), prior=theirs),
         "prices held to the data sheet": predictor_of(samples_of(few), prior=PRIOR),
     }
-    ratio = np.median(
-        [entry.measurement.latency_us / LatencyPredictor(source).predict(entry.graph).ms for entry in few]
-    )
-    plain = LatencyTable(TableInfo(device="new"), {op: Measurement(ratio / 1e3 * theirs.op_us(op)) for op in ops})
+    old_us = predicted_us(theirs, samples_of(few))
+    ratio = float(np.median([entry.measurement.latency_us for entry in few] / old_us))
+    plain = LatencyTable(TableInfo(device="new"), {op: Measurement(ratio * theirs.op_us(op)) for op in ops})
     ways["one factor"] = LatencyPredictor(plain)
     found: dict[str, float] = {}
     for name, predictor in ways.items():
@@ -217,7 +222,7 @@ def samples_of(entries: Sequence[BlockEntry]) -> list[Sample]:
 
 
 def random_networks(entries: Sequence[BlockEntry], draw: int) -> list[Counter[str]]:
-    """Networks of the blocks' space: at every place one of the blocks that fit there, repeated ones up to three times."""
+    """Networks of the blocks' space: at every place one of the blocks that fit, residual ones up to three times."""
     rng = np.random.default_rng(1000 + draw)
     by_place: dict[str, list[str]] = {}
     for entry in entries:
@@ -235,15 +240,16 @@ def random_networks(entries: Sequence[BlockEntry], draw: int) -> list[Counter[st
 def with_figures(table: LatencyTable, figures: dict[str, Any]) -> LatencyTable:
     """The table with what this script found out about it in its preamble."""
     families, other = figures["held_out_families"], figures["blocks"]
+    low, high = other["ratio_10th_and_90th_percentile"]
     notes = (
         *table.notes,
         f"families that took no part (MnasNet-A1 at five widths and five resolutions, MnasNet-B1, four ProxylessNAS; "
         f"{families['networks']} published latencies, sources in benchmarks/pixel1/held_out.csv): mean absolute error "
         f"{families['mape_percent']} %, {families['within_10_percent']:.0f} % within 10 %, worst "
         f"{families['worst_percent']} %, Kendall tau {families['kendall_tau']}",
-        f"{other['blocks']} blocks measured on a Pixel 1 (ProxylessNAS, mobile_trim.yaml), which took no part: Spearman "
-        f"{other['spearman']}, median ratio {other['median_ratio']}, single blocks {other['ratio_10th_and_90th_percentile'][0]} "
-        f"to {other['ratio_10th_and_90th_percentile'][1]} (10th to 90th percentile)",
+        f"{other['blocks']} blocks measured on a Pixel 1 (ProxylessNAS' table), which took no part: Spearman "
+        f"{other['spearman']}, median ratio {other['median_ratio']}, single blocks {low} to {high} "
+        "(10th to 90th percentile)",
         "promised: whole networks of mobile convolutions, 5 to 140 ms; not single ops, and no differences under 5 %",
     )
     return LatencyTable(table.info, dict(table), table.networks, table.calibration, table.rates, notes)
@@ -251,16 +257,15 @@ def with_figures(table: LatencyTable, figures: dict[str, Any]) -> LatencyTable:
 
 def main() -> None:
     fitted = read_network_list(PUBLISHED)
-    source = (
-        "MobileNetV2 and V3 rows of github.com/tensorflow/models research/slim/nets/mobilenet/README.md at 60c28f91"
-    )
-    table = calibrated_table(Device.load("pixel1"), fitted, source=f"{source} (published/pixel1.csv)")
+    table = calibrated_table(Device.load("pixel1"), fitted, source=SOURCE)
     figures = errors(table, fitted)
     data = os.environ.get("MOBILENAS_TEST_DATA")
     if data is not None:
         figures |= {"blocks": blocks(table, Path(data)), "transfer": transfers(Path(data))}
     record("pixel1", figures)
     if "--write" in sys.argv[1:]:
+        if data is None:
+            sys.exit("the preamble says how far blocks are off: set MOBILENAS_TEST_DATA")
         with_figures(table, figures).save(TABLE)
 
 

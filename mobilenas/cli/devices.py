@@ -7,7 +7,9 @@ from mobilenas.cli.output import note, print_json, print_table
 from mobilenas.errors import InputError
 from mobilenas.export import DTYPES
 from mobilenas.latency import LatencyTable, table_path
-from mobilenas.runners import Device, known_devices, open_runner
+from mobilenas.runners import Device, Runner, known_devices, open_runner
+
+TABLE_COLUMNS = ("dtype", "ops", "blocks", "networks", "error", "date", "method")
 
 
 def run(json: Json = False) -> None:
@@ -21,39 +23,52 @@ def run(json: Json = False) -> None:
     if json:
         print_json(rows)
         return
-    columns = ("device", "runner", "answers", "dtype", "ops", "networks", "error", "date", "method")
     lines = []
     for row in rows:
-        for table in row["tables"] or [dict.fromkeys(columns[3:])]:
+        for table in row["tables"] or [dict.fromkeys(TABLE_COLUMNS)]:
             held_out = None if table["error"] is None else f"{100 * table['error']:.1f} %"
-            values = (table["dtype"], table["ops"], table["networks"], held_out, table["date"], table["method"])
-            lines.append((row["name"], row["runner"], row["answers"], *values))
-    print_table(columns, lines)
+            shown = {**table, "error": held_out}
+            lines.append((row["name"], row["runner"], row["answers"], *(shown[column] for column in TABLE_COLUMNS)))
+            if table.get("mismatch"):
+                note(f"the {table['dtype']} table of {row['name']} is of another machine: {table['mismatch']}")
+    print_table(("device", "runner", "answers", *TABLE_COLUMNS), lines)
 
 
 def _describe(device: Device) -> dict[str, Any]:
+    runner = open_runner(device)
     tables = []
     for dtype in DTYPES:
-        path = table_path(device, dtype)
-        if path.exists():
-            table = LatencyTable.load(path)
-            tables.append(
-                {
-                    "dtype": dtype,
-                    "path": str(path),
-                    "ops": len(table),
-                    "networks": len(table.networks),
-                    "error": table.calibration.error if table.networks else None,
-                    "date": table.info.date,
-                    "method": table.info.method,
-                    "cpu": table.info.cpu,
-                    "runtime": table.info.runtime,
-                }
-            )
+        if table_path(device, dtype).exists():
+            try:
+                tables.append(_describe_table(device, dtype, runner))
+            except InputError as error:
+                note(f"device {device.name}: {error}")
     return {
         "name": device.name,
         "description": device.description,
         "runner": device.runner,
-        "answers": open_runner(device).answers(),
+        "answers": runner.answers(),
         "tables": tables,
+    }
+
+
+def _describe_table(device: Device, dtype: str, runner: Runner) -> dict[str, Any]:
+    """How good a table is; `error` is the relative standard error of a network, None where none was ever compared."""
+    path = table_path(device, dtype)
+    table = LatencyTable.load(path)
+    return {
+        "dtype": dtype,
+        "path": str(path),
+        "ops": len(table.ops),
+        "blocks": len(table.blocks),
+        "networks": len(table.networks),
+        "error": table.calibration.error if table.networks else None,
+        "date": table.info.date,
+        "method": table.info.method,
+        "source": table.info.source,
+        "cpu": table.info.cpu,
+        "runtime": table.info.runtime,
+        "mismatch": runner.mismatch(vars(table.info)),
+        "eras": dict(table.rates.eras) if table.rates else {},
+        "notes": list(table.notes),
     }

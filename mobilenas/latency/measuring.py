@@ -153,8 +153,9 @@ def load_predictor(device: str, dtype: str = "float32", *, note: Note = lambda t
     found = Device.load(device)
     table = load_table(found, dtype)
     if table is None:
+        command = "profile" if open_runner(found).has_connection else "calibrate FILE"
         raise InputError(
-            f"device {found.name} has no {dtype} table; run: mobilenas profile --device {device} --dtype {dtype}"
+            f"device {found.name} has no {dtype} table; run: mobilenas {command} --device {device} --dtype {dtype}"
         )
     if why := open_runner(found).mismatch(vars(table.info)):
         note(f"the table of {found.name} is of another machine ({why})")
