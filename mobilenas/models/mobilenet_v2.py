@@ -77,16 +77,6 @@ NETWORKS = {
         params_step_millions=0.01,
         remark=_WITHOUT_BATCH_NORM,
     ),
-    "mobilenet_v2_1.3": Published(
-        build=partial(mobilenet_v2, width_multiplier=1.3, name="mobilenet_v2_1.3"),
-        params=5_386_792,
-        params_millions=5.34,
-        macs_millions=509,
-        top1=0.744,
-        source=_SLIM,
-        params_step_millions=0.01,
-        remark=_WITHOUT_BATCH_NORM,
-    ),
     "mobilenet_v2_0.75": Published(
         build=partial(mobilenet_v2, width_multiplier=0.75, name="mobilenet_v2_0.75"),
         params=2_636_424,
