@@ -58,6 +58,7 @@ def test_the_wheel_carries_devices_tables_and_types(distributions):
     devices = {f"mobilenas/_data/devices/{path.name}" for path in (REPOSITORY / "devices").glob("*.toml")}
     tables = {f"mobilenas/_data/latency_tables/{path.name}" for path in (REPOSITORY / "latency_tables").glob("*.csv")}
     assert devices
+    assert tables
     assert devices | tables | {"mobilenas/py.typed", "mobilenas/_data/latency_tables/README.md"} <= names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"mobilenas"}
     assert not [name for name in names if Path(name).name.startswith("host.") and name.endswith(".csv")]
@@ -87,4 +88,12 @@ def test_info_counts_the_parameters_of_a_published_network(installed, empty):
 def test_devices_lists_the_shipped_ones(installed, empty, tmp_path):
     out = run(installed / "mobilenas", "devices", "--json", cwd=empty, MOBILENAS_HOME=str(tmp_path / "home"))
     assert "host" in {device["name"] for device in json.loads(out)}
+    assert list(empty.iterdir()) == []
+
+
+def test_a_phone_that_nobody_has_is_predicted_from_its_shipped_table(installed, empty, tmp_path):
+    command = (installed / "mobilenas", "predict", "mobilenet_v3_large", "--device", "pixel1", "--json")
+    document = json.loads(run(*command, cwd=empty, MOBILENAS_HOME=str(tmp_path / "home")))
+    assert document["method"] == "calibrated"
+    assert {era["era"] for era in document["eras"]} == {"TFLite 2018", "TFLite 2019"}
     assert list(empty.iterdir()) == []

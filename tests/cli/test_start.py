@@ -33,6 +33,7 @@ def heavy(code, **environment):
         "from mobilenas.cli.main import run; assert run(['--help']) == 0",
         "from mobilenas.cli.main import run; assert run(['search', '--help']) == 0",
         "from mobilenas.cli.main import run; assert run(['info', 'mobilenet_v2']) == 0",
+        "from mobilenas.cli.main import run; assert run(['predict', 'mobilenet_v3_large', '--device', 'pixel1']) == 0",
     ],
 )
 def test_nothing_heavy_is_loaded(code):

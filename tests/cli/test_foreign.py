@@ -1,0 +1,217 @@
+"""Tables that were not measured here: making them, predicting from them, and what cannot be done with them."""
+
+import json
+
+import pytest
+
+from mobilenas import models
+from mobilenas.cli.models import mark_front
+from mobilenas.graph import OpSpec
+from mobilenas.latency import LatencyTable, Measurement, TableInfo
+from mobilenas.storage import shipped
+
+LIST = "network,resolution,latency_ms\nmobilenet_v2,224,70\nmobilenet_v2,128,25\nmnasnet_a1,224,75\nmnasnet_b1,96,15\n"
+BLOCKS = "Conv-input:16x16x3-output:8x8x8:\n  mean: 0.5\nLogits-input:4x4x16-output:10:\n  mean: 0.25\n"
+
+
+@pytest.fixture
+def latencies(tmp_path):
+    path = tmp_path / "latencies.csv"
+    path.write_text(LIST)
+    return path
+
+
+@pytest.fixture
+def blocks(tmp_path):
+    path = tmp_path / "blocks.yaml"
+    path.write_text(BLOCKS)
+    return path
+
+
+def test_calibrate_then_predict(answer, mobilenas, home, latencies):
+    document = answer("calibrate", latencies, "--device", "my-phone", "--source", "a forum")
+    path = home / "latency_tables" / "my-phone.float32.csv"
+    assert (document["path"], document["method"], document["networks"]) == (str(path), "calibrated", 4)
+    assert document["error"] >= 0.1
+    assert LatencyTable.load(path).info.source == "a forum"
+    assert (home / "devices" / "my-phone.toml").read_text().startswith('name = "my-phone"\nrunner = "none"\n')
+    predicted = answer("predict", "mobilenet_v2", "--device", "my-phone")
+    assert predicted["latency_ms"] == pytest.approx(70, rel=0.1)
+    assert predicted["low_ms"] < 70 < predicted["high_ms"]
+    assert {op["source"] for op in predicted["ops"]} == {"calibrated"}
+    assert (predicted["method"], predicted["eras"], predicted["unmeasured"]) == ("calibrated", [], 0)
+    code, out, err = mobilenas("predict", "efficientnet_b0", "--device", "my-phone")
+    assert (code, err) == (0, "")
+    assert "ms (calibrated, 90 % interval" in out.splitlines()[0]
+
+
+def test_a_table_is_replaced_only_when_asked(answer, mobilenas, refused, latencies):
+    answer("calibrate", latencies, "--device", "my-phone")
+    assert "exists already; give --fresh" in refused(2, "calibrate", latencies, "--device", "my-phone")
+    code, out, _ = mobilenas("calibrate", latencies, "--device", "my-phone", "--fresh")
+    assert code == 0
+    assert "relative standard error of a network" in out
+
+
+def test_import_then_predict(answer, mobilenas, home, tiny, blocks):
+    document = answer("import-table", blocks, "--device", "his-phone")
+    assert (document["method"], document["ops"], document["blocks"]) == ("imported", 2, 1)
+    predicted = answer("predict", tiny, "--device", "his-phone")
+    by_kind = {op["op"]["kind"]: op for op in predicted["ops"]}
+    assert by_kind["block"]["latency_ms"] == 0.25
+    assert [op["kind"] for op in by_kind["block"]["op"]["ops"]] == ["mean", "fully_connected"]
+    assert {op["source"] for op in predicted["ops"]} == {"imported", "calibrated"}
+    code, out, err = mobilenas("predict", tiny, "--device", "his-phone")
+    assert code == 0
+    assert "(imported, 90 % interval" in out
+    assert "block of 2" in out
+    assert "ops were not imported but estimated" in err
+    assert "Traceback" not in err
+
+
+def test_pixel1_states_the_era_it_speaks_of(answer, mobilenas):
+    document = answer("predict", "mobilenet_v3_large", "--device", "pixel1")
+    first, second = document["eras"]
+    assert (first["era"], second["era"]) == ("TFLite 2018", "TFLite 2019")
+    assert first["latency_ms"] == document["latency_ms"]
+    assert second["latency_ms"] == pytest.approx(51.2, rel=0.05)  # what the MobileNetV3 authors published
+    code, out, err = mobilenas("predict", "mobilenet_v3_large", "--device", "pixel1")
+    assert (code, err) == (0, "")
+    assert "calibrated" in out.splitlines()[0]
+    assert "speaks of the runtime of TFLite 2018; of TFLite 2019: 5" in out.splitlines()[1]
+
+
+def test_the_users_own_table_of_a_shipped_device_is_taken_first(answer, latencies):
+    shipped_ms = answer("predict", "mobilenet_v2", "--device", "pixel1")["latency_ms"]
+    answer("calibrate", latencies, "--device", "pixel1")
+    assert answer("predict", "mobilenet_v2", "--device", "pixel1")["latency_ms"] != shipped_ms
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["measure", "mobilenet_v2", "--device", "pixel1"], "has no connection"),
+        (["profile", "--device", "pixel1"], "mobilenas calibrate FILE --device pixel1"),
+        (["profile", "--device", "pixel1", "--fresh"], "has no connection"),
+        (["predict", "mobilenet_v2", "--device", "pixel1", "--dtype", "int8"], "has no connection"),
+    ],
+)
+def test_what_would_measure_there_fails_as_a_device_does(refused, home, arguments, said):
+    assert said in refused(4, *arguments)
+    assert not (home / "latency_tables").exists()
+
+
+@pytest.mark.parametrize("name", ["my phone", "a;reboot", "$(reboot)", "a/b", "../up", "-x", "a\nb", '"', ""])
+def test_a_hostile_name_becomes_no_file(refused, home, latencies, name):
+    before = sorted(home.rglob("*"))
+    refused(2, "calibrate", latencies, f"--device={name}")
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_list_that_is_not_accepted_leaves_nothing(refused, home, latencies, blocks):
+    latencies.write_text(LIST.replace("mnasnet_b1", "mnasnet_z9"))
+    assert "line 5: unknown model 'mnasnet_z9'" in refused(2, "calibrate", latencies, "--device", "my-phone")
+    blocks.write_text(BLOCKS.replace("0.25", "nan"))
+    assert "line 3" in refused(2, "import-table", blocks, "--device", "my-phone")
+    assert "unknown dtype 'int3'" in refused(2, "calibrate", latencies, "--device", "my-phone", "--dtype", "int3")
+    assert not (home / "latency_tables").exists()
+    assert not (home / "devices" / "my-phone.toml").exists()
+
+
+def test_devices_say_how_good_a_table_is_and_where_it_is_from(answer, mobilenas, blocks):
+    answer("import-table", blocks, "--device", "his-phone", "--source", "somebody")
+    rows = {row["name"]: row for row in answer("devices")}
+    (table,) = rows["pixel1"]["tables"]
+    assert rows["pixel1"]["answers"] is False
+    assert (table["method"], table["networks"], table["blocks"]) == ("calibrated", 28, 0)
+    assert 0.06 < table["error"] < 0.1
+    assert table["eras"]["TFLite 2018"] == 1
+    assert any("Spearman" in note for note in table["notes"])
+    (table,) = rows["his-phone"]["tables"]
+    assert (table["method"], table["blocks"], table["error"], table["source"]) == ("imported", 1, None, "somebody")
+    code, out, err = mobilenas("devices")
+    assert (code, err) == (0, "")
+    line = next(line for line in out.splitlines() if line.startswith("pixel1"))
+    assert "calibrated" in line
+    assert " no " in line
+
+
+def test_a_damaged_table_is_said_and_hides_no_device(mobilenas, home):
+    path = home / "latency_tables" / "pixel1.float32.csv"
+    path.parent.mkdir()
+    path.write_text("# device: pixel1\n# method: guessed\n")
+    code, out, err = mobilenas("devices", "--json")
+    assert code == 0
+    assert {row["name"]: row["tables"] for row in json.loads(out)}["pixel1"] == []
+    assert "method 'guessed'" in err
+
+
+def test_models_that_fit(answer, mobilenas):
+    rows = answer("models", "--device", "pixel1", "--target-ms", "75")
+    assert 0 < len(rows) < len(models.names())
+    assert [row["latency_ms"] for row in rows] == sorted(row["latency_ms"] for row in rows)
+    assert all(row["low_ms"] < row["latency_ms"] < row["high_ms"] for row in rows)
+    assert max(row["latency_ms"] for row in rows) <= 75
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["mobilenet_v3_large"]["top1"] == 0.752
+    assert by_name["mobilenet_v3_large"]["pareto"]
+    assert by_name["mobilenet_v3_large"]["params"] == 5_483_032
+    code, out, err = mobilenas("models", "--device", "pixel1")
+    assert code == 0
+    assert len(out.splitlines()) == len(models.names()) + 1
+    assert "calibrated" in err
+
+
+def test_models_for_a_target_that_none_meets(refused):
+    said = refused(3, "models", "--device", "pixel1", "--target-ms", "1")
+    assert "the nearest is" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["models", "--target-ms", "75"], "needs --device"),
+        (["models", "--plot", "x.png"], "needs --device"),
+        (["models", "--device", "pixel1", "--target-ms", "nan"], "target-ms"),
+        (["models", "--device", "pixel1", "--target-ms", "0"], "target-ms"),
+        (["models", "--device", "toaster"], "unknown device 'toaster'"),
+        (["models", "--device", "fake"], "mobilenas profile --device fake"),
+        (["models", "--device", "pixel1", "--dtype", "int8"], "mobilenas calibrate FILE --device pixel1"),
+    ],
+)
+def test_wrong_usage_of_models(refused, arguments, said):
+    assert said in refused(2, *arguments)
+
+
+def test_a_plot(mobilenas, refused, tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    path = tmp_path / "plots" / "accuracy.svg"
+    code, _, err = mobilenas("models", "--device", "pixel1", "--target-ms", "75", "--plot", path)
+    assert code == 0
+    assert str(path) in err
+    text = path.read_text()
+    assert text.startswith("<?xml")
+    assert "mobilenet_v3_large" in text or "<use" in text  # names are drawn as text or as outlines
+    assert "ends in .png" in refused(2, "models", "--device", "pixel1", "--plot", tmp_path / "accuracy.gif")
+
+
+def test_the_front_by_hand():
+    rows = [{"top1": 0.6}, {"top1": None}, {"top1": 0.5}, {"top1": 0.7}, {"top1": 0.7}]
+    assert [row["pareto"] for row in mark_front(rows)] == [True, False, False, True, False]
+
+
+def test_a_row_of_another_table_stays_an_op(answer, home, tiny):
+    """A measured table is not touched by what imported ones can hold."""
+    ops = models.get("mobilenet_v2").graph().op_counts()
+    LatencyTable(TableInfo(device="fake"), {op: Measurement(1.0) for op in ops}).save(
+        home / "latency_tables" / "fake.float32.csv"
+    )
+    predicted = answer("predict", "mobilenet_v2", "--device", "fake", "--no-measure")
+    assert all(OpSpec.from_dict(op["op"]) in ops for op in predicted["ops"])
+    assert predicted["method"] == "measured"
+
+
+def test_the_shipped_list_makes_the_shipped_table(answer):
+    document = answer("calibrate", shipped("latency_tables") / "published" / "pixel1.csv", "--device", "pixel1")
+    stored = LatencyTable.load(shipped("latency_tables") / "pixel1.float32.csv")
+    assert LatencyTable.load(document["path"]).rates.us_per_unit == pytest.approx(stored.rates.us_per_unit, rel=1e-6)
