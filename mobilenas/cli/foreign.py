@@ -37,11 +37,11 @@ def store(name: str, dtype: str, fresh: bool, make: Callable[[Device], LatencyTa
     if path.exists() and not fresh:
         raise InputError(f"{path} exists already; give --fresh to replace it")
     table = make(device)
+    table.save(path)
     if is_new:
         file = home() / "devices" / f"{device.name}.toml"
         write_atomically(file, f'name = "{device.name}"\nrunner = "none"\ndescription = "{device.description}"\n')
         note(f"{file}: a device without a connection")
-    table.save(path)
     return path, table
 
 

@@ -85,9 +85,9 @@ class Preamble:
     def lines(self) -> Iterator[str]:
         """The lines of the file, without line ends."""
         for key, value in vars(self.info).items():
-            yield f"# {key}: {value}"
+            yield f"# {key}: {_one_line(str(value))}"
         for note in self.notes:
-            yield f"# {NOTE_KEY}: {note}"
+            yield f"# {NOTE_KEY}: {_one_line(note)}"
         if self.rates is not None:
             yield f"# {RATES_KEY}: {self.rates.to_text()}"
             for name, factor in self.rates.eras.items():
@@ -130,6 +130,10 @@ class Preamble:
                 raise InputError(f"{path} line {number}: {error}") from error
         _check(info, path)
         return cls(info=info, networks=tuple(networks), calibration=calibration, rates=rates, notes=tuple(notes))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _check(info: TableInfo, path: Path) -> None:

@@ -29,7 +29,7 @@ def blocks(tmp_path):
 
 
 def test_calibrate_then_predict(answer, mobilenas, home, latencies):
-    document = answer("calibrate", latencies, "--device", "my-phone", "--source", "a forum")
+    document = answer("calibrate", latencies, "--device", "my-phone", "--source", "a\nforum")
     path = home / "latency_tables" / "my-phone.float32.csv"
     assert (document["path"], document["method"], document["networks"]) == (str(path), "calibrated", 4)
     assert document["error"] >= 0.1
