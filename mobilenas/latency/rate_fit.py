@@ -14,7 +14,7 @@ from mobilenas.latency.work import total_work
 Floats = npt.NDArray[np.float64]
 SHRINKAGE = 3e-4
 """How strongly rates are held to the prior; errors of left-out networks change little from 1e-4 to 1e-3."""
-MOST_ROUNDS, TIGHT = 100, 1e-6
+MOST_ROUNDS, TIGHT = 1000, 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,13 @@ def _solve(rows: Floats, era: npt.NDArray[np.intp], shrinkage: float) -> tuple[F
     for _ in range(MOST_ROUNDS):
         design = np.vstack([rows * factors[era][:, None], held / scale * np.eye(count)])
         shares = nonnegative_least_squares(design, np.concatenate([np.ones(len(rows)), np.full(count, held)]))
-        before, scale = scale, float(shares @ shares / shares.sum())
+        before = np.append(factors, scale)
+        scale = float(shares @ shares / shares.sum())
         sums = rows @ shares
         for index in range(1, len(factors)):
             own = sums[era == index]
             factors[index] = np.clip(own.sum() / (own @ own), LEAST_ERA, MOST_ERA)
-        if abs(scale / before - 1) < TIGHT:
+        if np.abs(np.append(factors, scale) / before - 1).max() < TIGHT:
             break
     return shares, factors
 
