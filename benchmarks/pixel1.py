@@ -13,6 +13,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,8 @@ def with_figures(table: LatencyTable, figures: dict[str, Any]) -> LatencyTable:
         "(10th to 90th percentile)",
         "promised: whole networks of mobile convolutions, 5 to 140 ms; not single ops, and no differences under 5 %",
     )
-    return LatencyTable(table.info, dict(table), table.networks, table.calibration, table.rates, notes)
+    info = replace(table.info, cpu="Snapdragon 821", pinning="one large core", runtime="TFLite, of the first era below")
+    return LatencyTable(info, dict(table), table.networks, table.calibration, table.rates, notes)
 
 
 def main() -> None:

@@ -215,4 +215,6 @@ def test_a_row_of_another_table_stays_an_op(answer, home, tiny):
 def test_the_shipped_list_makes_the_shipped_table(answer):
     document = answer("calibrate", shipped("latency_tables") / "published" / "pixel1.csv", "--device", "pixel1")
     stored = LatencyTable.load(shipped("latency_tables") / "pixel1.float32.csv")
-    assert LatencyTable.load(Path(document["path"])).rates.us_per_unit == pytest.approx(stored.rates.us_per_unit, rel=1e-3)
+    assert LatencyTable.load(Path(document["path"])).rates.us_per_unit == pytest.approx(
+        stored.rates.us_per_unit, rel=1e-3
+    )
