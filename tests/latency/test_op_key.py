@@ -1,10 +1,12 @@
 """Rows of whole blocks: their columns, and which of them make up a graph."""
 
+from dataclasses import replace
+
 import pytest
 
 from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import InputError
-from mobilenas.graph import GraphBuilder, OpKind, OpSpec
+from mobilenas.graph import GraphBuilder, OpKind, OpSpec, single_op
 from mobilenas.latency import BlockKey, CompiledLatency, LatencyPredictor, LatencyTable, Measurement, TableInfo
 from mobilenas.latency.op_columns import read_key, write_key
 from mobilenas.latency.op_key import Covering, key_of, ops_of
@@ -100,3 +102,35 @@ def test_a_table_of_blocks_reads_back(tmp_path, ops):
     assert dict(read) == rows
     assert (read.rates, read.notes) == (PRIOR, ("a: b", "c"))
     assert (list(read.ops), list(read.blocks)) == ([ops[8]], [BlockKey(tuple(ops[:4]))])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("ops 5.0", "ops nan", r"line \d+: the rates have a number"),
+        ("# rates: pointwise", "# rates: pointless", r"line \d+: the rates must give"),
+        ("2019 | 0.9", "2019 | 90", r"line \d+: era"),
+        ("# note:", "# nota:", r"line \d+: unknown key 'nota'"),
+        ("conv2d;depthwise_conv2d;conv2d;add", "conv2d;depthwise_conv2d;conv2d", r"line \d+: .*as many values"),
+    ],
+)
+def test_damage_of_what_imported_tables_have_is_named_with_its_line(tmp_path, ops, old, new, message):
+    path = tmp_path / "d.csv"
+    rates = replace(PRIOR, eras={"2018": 1.0, "2019": 0.9})
+    LatencyTable(TableInfo(device="d"), {BlockKey(tuple(ops[:4])): Measurement(1.0)}, rates=rates, notes=("n",)).save(
+        path
+    )
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        LatencyTable.load(path)
+
+
+def test_eras_read_back_in_their_order(tmp_path, ops):
+    rates = replace(PRIOR, eras={"newer": 1.0, "a | b": 1.2, "2018": 1.4})
+    LatencyTable(TableInfo(device="d"), {ops[8]: Measurement(1.0)}, rates=rates).save(tmp_path / "d.csv")
+    read = LatencyTable.load(tmp_path / "d.csv")
+    assert list(read.rates.eras.items()) == list(rates.eras.items())
+    latency = LatencyPredictor(read).predict(single_op(ops[8]))
+    assert latency.eras == pytest.approx({"newer": 1e-3, "a | b": 1.2e-3, "2018": 1.4e-3})
