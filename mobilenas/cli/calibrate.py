@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mobilenas.cli.arguments import Dtype, Json, check_dtype
-from mobilenas.cli.foreign import Fresh, NewDevice, Source, print_table_made, store
+from mobilenas.cli.foreign_table import Fresh, NewDevice, Source, print_table_made, store
 from mobilenas.latency import calibrated_table, read_network_list
 
 
