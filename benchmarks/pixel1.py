@@ -251,6 +251,8 @@ def with_figures(table: LatencyTable, figures: dict[str, Any]) -> LatencyTable:
         f"{other['blocks']} blocks measured on a Pixel 1 (ProxylessNAS' table), which took no part: Spearman "
         f"{other['spearman']}, median ratio {other['median_ratio']}, single blocks {low} to {high} "
         "(10th to 90th percentile)",
+        "these families were looked at while the kinds of work and two data-sheet prices were chosen, so their figures "
+        "flatter somewhat (docs/importing_a_table.md)",
         "promised: whole networks of mobile convolutions, 5 to 140 ms; not single ops, and no differences under 5 %",
     )
     info = replace(table.info, cpu="Snapdragon 821", pinning="one large core", runtime="TFLite, of the first era below")
