@@ -19,7 +19,7 @@ from mobilenas.errors import DeviceError, FieldError, InputError
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.latency import steady_runner
 from mobilenas.latency.steady import NETWORK_CHUNK
-from mobilenas.runners import Failure, TimingProtocol, open_runner
+from mobilenas.runners import Failure, TimingProtocol, in_ms, open_runner
 from mobilenas.verification import check_is_tflite
 
 LEAST_VISITS, VISIT_SECONDS, MOST_SECONDS = 12, 0.12, 3600
@@ -52,13 +52,13 @@ def run(
             {
                 "name": name,
                 "latency_ms": timing.latency_us / 1e3,
-                "p10_ms": timing.p10_us / 1e3,
-                "p90_ms": timing.p90_us / 1e3,
+                "p10_ms": in_ms(timing.p10_us),
+                "p90_ms": in_ms(timing.p90_us),
                 "runs": timing.runs,
                 "delegates": timing.delegates,
             }
         )
-        if timing.delegates != 1:
+        if timing.delegates not in (1, None):
             note(f"{name}: {timing.delegates} delegate partitions instead of 1: parts of it run on slow kernels")
     if json:
         print_json(documents[0] if len(documents) == 1 else documents)

@@ -82,13 +82,13 @@ def _print(result: "SearchResult", folder: Path) -> None:
     test, exported, agreement = (f"{100 * share:.2f} %" if share is not None else "not known" for share in accuracies)
     if measured is None or report is None:
         raise ValueError(f"{folder}: a search ended without a measurement of its winner")
+    spread = ""
+    if measured.p10_ms is not None and measured.p90_ms is not None:
+        spread = f" (10th to 90th percentile: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})"
     rows = [
         ("target", f"{result.target_ms:g} ms on {result.device}"),
         ("predicted", f"{result.predicted_ms:.3g} ms (90 % interval {result.low_ms:.3g} to {result.high_ms:.3g})"),
-        (
-            "measured",
-            f"{measured.latency_ms:.3g} ms (10th to 90th percentile: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})",
-        ),
+        ("measured", f"{measured.latency_ms:.3g} ms{spread}"),
         ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
         ("accuracy", f"{test} of held-out images"),
         ("exported file", f"{exported}; agrees with torch on {agreement}"),

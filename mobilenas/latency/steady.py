@@ -24,10 +24,8 @@ USUAL_PERCENTILE = 10
 """Of a sentinel's timings, what it usually takes: most of a session may be disturbed."""
 NOTABLE_DRIFT = 0.04
 RETRIES = 3
-PAUSE_SECONDS = 0.2
-"""Wait before the first retry; it doubles with each."""
-PATIENCE_SECONDS, PATIENCE_SHARE = 5.0, 0.3
-"""What a session spends on retries: seconds, and a share of what it spent on visits that were not disturbed.
+PATIENCE_SHARE = 0.3
+"""What a session spends on retries, besides its runner's patience: a share of what it spent on undisturbed visits.
 
 A device that stays slow is measured as it is, and the user is told.
 """
@@ -85,7 +83,7 @@ class SteadyRunner:
         self.network = Sentinel(SENTINEL_NETWORK, _network_file, NETWORK_DRIFT, NETWORK_STRIDE, network_us)
         self.repeated_visits = 0
         self._runner = runner
-        self._patience_seconds = PATIENCE_SECONDS
+        self._patience_seconds = runner.patience.session_seconds
 
     def measure(self, files: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
         """Times whole networks: every file has its first visit before any has its second.
@@ -119,7 +117,7 @@ class SteadyRunner:
         """One visit of each file, made again while `sentinel` says that the device is disturbed.
 
         Raises:
-            DeviceError: If the device is lost.
+            DeviceError: If the device is lost, or stays so slow that its runner's patience says it is no use.
         """
         best: list[tuple[float, Timing | Failure] | None] = [None] * len(files)
         due = list(range(len(files)))
@@ -137,9 +135,19 @@ class SteadyRunner:
                 break
             due = disturbed
             self.repeated_visits += len(due)
-            time.sleep(PAUSE_SECONDS * 2**attempt)
+            time.sleep(self._runner.patience.pause_seconds * 2**attempt)
             self._patience_seconds -= time.monotonic() - start
-        return [found[1] for found in best if found is not None]
+        found = [each for each in best if each is not None]
+        self._check_recovered(max((us for us, _ in found), default=0.0), sentinel)
+        return [timing for _, timing in found]
+
+    def _check_recovered(self, slowest_us: float, sentinel: Sentinel) -> None:
+        drift = slowest_us / sentinel.usual_us if sentinel.usual_us else 1.0
+        if drift > self._runner.patience.most_drift:
+            raise DeviceError(
+                f"the device runs {sentinel.name} {100 * (drift - 1):.0f} % slower than usual and does not recover; "
+                "let it cool, end what else runs on it, and run this again: it goes on after the last row"
+            )
 
     def drift(self) -> str:
         """In a sentence, how far the device is from what it was when its table was made; empty if it is not."""

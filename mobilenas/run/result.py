@@ -11,16 +11,16 @@ class Measured(Settings):
     """Latency of the exported file, measured interleaved with a reference network.
 
     Attributes:
-        latency_ms, p10_ms, p90_ms: As `mobilenas measure` gives them.
+        latency_ms, p10_ms, p90_ms: As `mobilenas measure` gives them; a phone gives no percentiles.
         reference_ms: The reference network in the same visits.
-        delegates: Delegate partitions.
+        delegates: Delegate partitions; None where the device does not say.
     """
 
     latency_ms: float
-    p10_ms: float
-    p90_ms: float
     reference_ms: float
-    delegates: int
+    p10_ms: float | None = None
+    p90_ms: float | None = None
+    delegates: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from mobilenas.latency import steady_runner
 from mobilenas.nn import GraphModule, initialize, observed_ranges, outputs, save_weights, state_arrays
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.result import Measured
-from mobilenas.runners import Device, Failure, LiteRTProcess, TimingProtocol, open_runner
+from mobilenas.runners import Device, Failure, LiteRTProcess, TimingProtocol, in_ms, open_runner
 from mobilenas.training import ImageData, Recipe, train
 from mobilenas.verification import Report, run_model, verify_file
 
@@ -64,8 +64,8 @@ def measure_interleaved(folder: RunFolder, key: str, device: Device, arch: Arch,
         return asdict(
             Measured(
                 latency_ms=own.latency_us / 1e3,
-                p10_ms=own.p10_us / 1e3,
-                p90_ms=own.p90_us / 1e3,
+                p10_ms=in_ms(own.p10_us),
+                p90_ms=in_ms(own.p90_us),
                 reference_ms=other.latency_us / 1e3,
                 delegates=own.delegates,
             )

@@ -4,7 +4,8 @@ from mobilenas.errors import FieldError
 from mobilenas.registry import Registry
 from mobilenas.runners._device import Device, known_devices
 from mobilenas.runners._litert_process import LiteRTProcess, ModelError
-from mobilenas.runners._timing import Failure, Timing, TimingProtocol, undisturbed
+from mobilenas.runners._patience import Patience
+from mobilenas.runners._timing import Failure, Timing, TimingProtocol, in_ms, undisturbed
 from mobilenas.runners.runner import Runner
 
 RUNNERS: Registry[Runner] = Registry("mobilenas.runners", Runner, "runner")
@@ -28,9 +29,11 @@ __all__ = [
     "Failure",
     "LiteRTProcess",
     "ModelError",
+    "Patience",
     "Runner",
     "Timing",
     "TimingProtocol",
+    "in_ms",
     "known_devices",
     "open_runner",
     "undisturbed",

@@ -66,6 +66,11 @@ def undisturbed(visits: Sequence[float], slowness: Sequence[float] = ()) -> floa
     return float(np.percentile(corrected, 25))
 
 
+def in_ms(latency_us: float | None) -> float | None:
+    """Milliseconds; what is not known stays so."""
+    return None if latency_us is None else latency_us / 1e3
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """What one model took.
@@ -74,24 +79,27 @@ class Timing:
         latency_us: `undisturbed(visit_us)`, in `unit`.
         spread_us: Half the range between the quartiles of `visit_us`: how far visits differ.
         p10_us, p90_us: 10th and 90th percentile of a visit's runs: over the visits the 10th percentile of the one and
-            the 90th of the other.
+            the 90th of the other. None where the device gives no single runs.
         runs, visits: How many there were.
-        delegates: Partitions that the runtime gave to a delegate; 1 is what one wants.
-        visit_us: The 25th percentile of each visit, in time order.
+        delegates: Partitions that the runtime gave to a delegate; 1 is what one wants. None where it does not say.
+        visit_us: The estimator's value of each visit, in time order.
         unit: "us"; an emulated device counts "instructions".
         beside_us: What a reference network took just before and after, on average; 0 where none ran.
+        estimator: What stands for a visit's runs: their 25th percentile ("p25"), or what the device's own program gives
+            instead ("median", "avg").
     """
 
     latency_us: float
     spread_us: float
-    p10_us: float
-    p90_us: float
+    p10_us: float | None
+    p90_us: float | None
     runs: int
     visits: int
-    delegates: int
+    delegates: int | None
     visit_us: tuple[float, ...]
     unit: str = "us"
     beside_us: float = 0.0
+    estimator: str = "p25"
 
     @classmethod
     def from_visits(cls, visits: Sequence[Sequence[float]], delegates: int) -> "Timing":
@@ -109,6 +117,22 @@ class Timing:
         )
 
     @classmethod
+    def from_summaries(cls, visit_us: Sequence[float], *, runs: int, delegates: int | None, estimator: str) -> "Timing":
+        """Of visits of which the device gives one figure each, and no percentiles."""
+        low, high = np.percentile(visit_us, [25, 75])
+        return cls(
+            latency_us=undisturbed(visit_us),
+            spread_us=float(high - low) / 2,
+            p10_us=None,
+            p90_us=None,
+            runs=runs,
+            visits=len(visit_us),
+            delegates=delegates,
+            visit_us=tuple(visit_us),
+            estimator=estimator,
+        )
+
+    @classmethod
     def merged(cls, timings: Sequence["Timing"], usual_us: float = 0.0) -> "Timing":
         """One timing from several of one visit each.
 
@@ -119,16 +143,19 @@ class Timing:
         visit_us = [us for timing in timings for us in timing.visit_us]
         slowness = [timing.beside_us / usual_us for timing in timings] if usual_us else []
         low, high = np.percentile(visit_us, [25, 75])
+        p10_us = [timing.p10_us for timing in timings if timing.p10_us is not None]
+        p90_us = [timing.p90_us for timing in timings if timing.p90_us is not None]
         return cls(
             latency_us=undisturbed(visit_us, slowness),
             spread_us=float(high - low) / 2,
-            p10_us=undisturbed([timing.p10_us for timing in timings]),
-            p90_us=float(np.percentile([timing.p90_us for timing in timings], 90)),
+            p10_us=undisturbed(p10_us) if p10_us else None,
+            p90_us=float(np.percentile(p90_us, 90)) if p90_us else None,
             runs=sum(timing.runs for timing in timings),
             visits=len(visit_us),
             delegates=timings[0].delegates,
             visit_us=tuple(visit_us),
             unit=timings[0].unit,
+            estimator=timings[0].estimator,
         )
 
 

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from mobilenas.runners._device import Device
+from mobilenas.runners._patience import Patience
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
 
 
@@ -17,12 +18,18 @@ class Runner(ABC):
     Args:
         device: The device; the runner reads its `options`.
 
+    Attributes:
+        patience: How a disturbed device is waited for.
+        least_us: What takes less is too short for the device's clock: an op is repeated inside one model.
+
     Raises:
         InputError: If the options are not accepted.
     """
 
     has_connection: ClassVar[bool] = True
     """Whether there is any way to the device, be it off now; False: all that is known of it is its table."""
+    patience: Patience = Patience()
+    least_us: float = 0.0
 
     @abstractmethod
     def __init__(self, device: Device) -> None: ...

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobilenas.cli.main import app
-from mobilenas.latency import steady
+from mobilenas.runners import Patience, Runner
 
 QUICK = ["--device", "fake", "--data", "digits", "--resolution", "16", "--target-ms", "3", "--trials", "2"]
 QUICK += ["--trial-epochs", "1", "--final-epochs", "1"]
@@ -115,7 +115,9 @@ def test_export_measure_verify(answer, mobilenas, tmp_path, tiny):
 
 @pytest.mark.xdist_group("host")
 def test_measure_on_this_machine(answer, tiny, monkeypatch):
-    monkeypatch.setattr(steady, "PATIENCE_SECONDS", 0.0)  # a machine that others use is not waited for
+    monkeypatch.setattr(
+        Runner, "patience", Patience(session_seconds=0.0)
+    )  # a machine that others use is not waited for
     document = answer("measure", tiny, "--seconds", "0.2")
     assert 0 < document["p10_ms"] <= document["latency_ms"] <= document["p90_ms"]
     assert document["delegates"] == 1

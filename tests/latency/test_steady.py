@@ -9,7 +9,7 @@ from mobilenas.errors import DeviceError
 from mobilenas.latency import SteadyRunner
 from mobilenas.latency import steady as steady_module
 from mobilenas.latency.steady import NETWORK_CHUNK, NETWORK_STRIDE
-from mobilenas.runners import Failure, TimingProtocol, open_runner
+from mobilenas.runners import Failure, Patience, TimingProtocol, open_runner
 
 FILES = [bytes([65 + i]) * 1000 * (i + 1) for i in range(NETWORK_CHUNK + 1)]
 PROTOCOL = TimingProtocol(visits=3, runs=5)
@@ -64,7 +64,7 @@ def test_patience_ends(fake_device, pauses):
     FakeRunner.slow = staticmethod(lambda call: 1.5)
     runner = steady(fake_device, network_us=1.0)
     runner.measure(FILES, TimingProtocol(visits=60, runs=5))
-    assert sum(pauses) < 2 * steady_module.PATIENCE_SECONDS
+    assert sum(pauses) < 2 * Patience().session_seconds
     assert FakeRunner.calls[-1] == 1 + 2
 
 

@@ -1,0 +1,179 @@
+"""Scripts for a phone's shell (mksh and toybox, Android 6 and later), and what they print between markers.
+
+Every text that is not this module's own goes through `shlex.quote`.
+"""
+
+import re
+import secrets
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+BINARY = "mn_benchmark"
+"""What benchmark_model is called on the phone: a name of its own (15 letters at most), so that it can be ended by it."""
+
+_LIBRARY = r"""
+say() { echo && echo "$mark $*" || lost; }
+end() { pkill -9 -x BINARY; } >/dev/null 2>&1
+clean() {
+  end
+  stay=$(cat "$root/stay_on") && case "$stay" in
+    ''|null) settings delete global stay_on_while_plugged_in ;;
+    *) settings put global stay_on_while_plugged_in "$stay" ;;
+  esac
+  cd / && rm -rf "$root"
+} >/dev/null 2>&1
+lost() { trap '' HUP INT TERM PIPE; clean; exit 71; }
+state() {
+  say state "$1"
+  dumpsys battery
+  dumpsys thermalservice | grep -m1 'Thermal Status'
+  dumpsys power | grep -m1 mWakefulness=
+  echo "cpuset $(cat /proc/self/cpuset)"
+  for i in $cores; do
+    echo "frequency $i $(cat /sys/devices/system/cpu/cpu$i/cpufreq/scaling_cur_freq)"
+    echo "governor $i $(cat /sys/devices/system/cpu/cpu$i/cpufreq/scaling_governor)"
+  done
+} 2>/dev/null
+run() {
+  case " $dead " in *" $1 "*) return ;; esac
+  say begin "$1"
+  start=$SECONDS
+  timeout -s KILL "$limit" ./BINARY --graph="$2" "$@ARGUMENTS" 2>&1 </dev/null
+  code=$?
+  [ $code = 0 ] || dead="$dead $1"
+  say end "$1" $code $((SECONDS - start))
+}
+"""
+
+_PREPARE = r"""
+old=$(cat "$root/pid" 2>/dev/null)
+case "$old" in *[!0-9]*|'') ;; *)
+  grep -q mobilenas "/proc/$old/cmdline" 2>/dev/null && kill -9 "$old" 2>/dev/null ;;
+esac
+end
+stay=$(cat "$root/stay_on" 2>/dev/null || settings get global stay_on_while_plugged_in 2>/dev/null)
+say folder
+{ rm -rf "$root" && mkdir -p "$root" && echo "$stay" > "$root/stay_on" && echo ok; } 2>&1
+settings put global stay_on_while_plugged_in 7 >/dev/null 2>&1
+input keyevent KEYCODE_WAKEUP >/dev/null 2>&1
+for name in ro.product.model ro.soc.model ro.board.platform ro.product.cpu.abilist ro.build.version.release; do
+  say property $name
+  getprop $name
+done
+say tools
+for name in timeout taskset pkill; do command -v $name >/dev/null || echo $name; done
+say processors
+i=0
+while [ -e /sys/devices/system/cpu/cpu$i ]; do
+  cpu=/sys/devices/system/cpu/cpu$i
+  echo $i "$(cat $cpu/cpu_capacity 2>/dev/null || echo 0)" "$(cat $cpu/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0)"
+  i=$((i + 1))
+done
+"""
+
+_ALLOWED = r"""
+say allowed
+grep Cpus_allowed: /proc/self/status
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What stood between two markers: the first one's words, and the text up to the second."""
+
+    words: tuple[str, ...]
+    body: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneScripts:
+    """The scripts of one session.
+
+    Attributes:
+        folder: Folder on the phone that is made, used and removed.
+        mark: What every marker line begins with: nothing that a model prints can be taken for one.
+    """
+
+    folder: str
+    mark: str
+
+    @classmethod
+    def of_session(cls, parent: str) -> "PhoneScripts":
+        """Scripts that work in `parent/mobilenas`, with a marker of their own."""
+        return cls(folder=parent.rstrip("/") + "/mobilenas", mark=f"@{secrets.token_hex(8)}")
+
+    def prepare(self) -> str:
+        """Ends what an earlier session left, makes the folder, keeps the phone awake, and says what phone it is."""
+        return self._script(_PREPARE)
+
+    def usage(self) -> str:
+        """Prints the binary's usage and its exit code."""
+        return self._script('cd "$root" || exit', f"say usage\n./{BINARY} --help 2>&1 </dev/null\nsay code $?")
+
+    def try_out(self, model: str, arguments: Sequence[str], limit_seconds: float) -> str:
+        """Prints what the binary prints for a model."""
+        head = f"limit={limit_seconds:g} dead="
+        return self._script(head, 'cd "$root" || exit', f"run 0 {shlex.quote(model)}", arguments=arguments)
+
+    def batch(
+        self,
+        models: Sequence[tuple[int, str]],
+        arguments: Sequence[str],
+        *,
+        limit_seconds: float,
+        mask: int,
+        cores: Sequence[int],
+    ) -> str:
+        """Runs models one after the other, one process each, with the phone's state before and after.
+
+        A model that fails is not run again. When nobody reads any more, the script ends, and removes what it can.
+
+        Args:
+            models: Number and file of each; a number may come again.
+            arguments: Flags of the binary.
+            limit_seconds: A process that takes longer is killed.
+            mask: Processors to bind to; 0 for all.
+            cores: Those whose frequency is printed.
+        """
+        return self._script(
+            f"limit={limit_seconds:g} dead= cores={shlex.quote(' '.join(map(str, cores)))}",
+            'cd "$root" || exit',
+            "echo $$ > pid",
+            "trap lost HUP INT TERM PIPE",
+            *([f"taskset -p {mask:x} $$ >/dev/null 2>&1"] if mask else []),
+            _ALLOWED,
+            "state before",
+            *(f"run {number} {shlex.quote(file)}" for number, file in models),
+            "state after",
+            "rm -f pid",
+            arguments=arguments,
+        )
+
+    def look(self, cores: Sequence[int], *, wake: bool) -> str:
+        """Prints the phone's state; wakes it up first where asked."""
+        knock = "input keyevent KEYCODE_WAKEUP; wm dismiss-keyguard" if wake else ":"
+        return self._script(
+            f"cores={shlex.quote(' '.join(map(str, cores)))}", f"{{ {knock}; }} >/dev/null 2>&1", "state now"
+        )
+
+    def remove(self, files: Sequence[str]) -> str:
+        """Removes files of the folder."""
+        return self._script('cd "$root" || exit', "rm -f " + " ".join(map(shlex.quote, files)))
+
+    def clean(self) -> str:
+        """Ends what runs, gives the phone its setting back and removes the folder."""
+        return self._script("clean")
+
+    def read(self, output: str) -> tuple[list[Section], bool]:
+        """The finished sections of an output, and whether the script came to its end."""
+        parts = re.split(rf"(?:^|\n){self.mark} ([^\n]*)\n", output)
+        words, bodies = parts[1::2], parts[2::2]
+        is_whole = bool(words) and words[-1] == "done"
+        return [Section(tuple(w.split()), b) for w, b in zip(words[:-1], bodies[:-1], strict=True)], is_whole
+
+    def _script(self, *lines: str, arguments: Sequence[str] = ()) -> str:
+        quoted = " ".join(map(shlex.quote, arguments))
+        library = _LIBRARY.replace("BINARY", BINARY).replace('"$@ARGUMENTS"', quoted)
+        head = f"mark={shlex.quote(self.mark)} root={shlex.quote(self.folder)}"
+        return "\n".join((head, library, *lines, "say done", ""))

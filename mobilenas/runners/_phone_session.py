@@ -1,0 +1,235 @@
+"""PhoneSession: a phone that was made ready, the files that are on it, and trips to it."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+from mobilenas.errors import DeviceError, InputError
+from mobilenas.export import write_micro_model
+from mobilenas.graph import OpKind, OpSpec
+from mobilenas.runners._adb_options import AdbOptions
+from mobilenas.runners._adb_phone import AdbPhone, PhoneFull, PhoneLost, RemoteFile
+from mobilenas.runners._benchmark_model import BenchmarkModel, check_abi, where_to_get
+from mobilenas.runners._phone_batch import Trip, last_line
+from mobilenas.runners._phone_script import BINARY, PhoneScripts, Section
+from mobilenas.runners._phone_state import PhoneState, choose_cores, mask_of
+from mobilenas.runners._timing import TimingProtocol
+
+BINARY_VARIABLE = "MOBILENAS_BENCHMARK_BINARY"
+KEEP_BYTES = 2**29
+"""Of models that stay on the phone during a session, so that a model that comes again is not pushed again."""
+ANSWER_SECONDS = 30.0
+"""Silence, beyond a model's own time-out, after which the connection counts as broken."""
+CLEAN_SECONDS = 3.0
+"""How long a lost phone is waited for to be tidied up."""
+TINY = OpSpec(OpKind.ADD, ((4, 4, 8), (4, 4, 8)), 8)
+TRY_OUT = TimingProtocol(visits=1, runs=5, visit_seconds=0.001)
+CANNOT_EXECUTE = (126, 127)
+
+
+class PhoneSession:
+    """One session on a phone: `prepare` begins it (again, after a cut), `clean` ends it.
+
+    Args:
+        options: Options of the runner.
+        threads: Threads of the runtime.
+    """
+
+    def __init__(self, options: AdbOptions, threads: int) -> None:
+        self.phone = AdbPhone(serial=options.serial, model=options.model, address=options.address)
+        self.properties: Mapping[str, str] = {}
+        self.cores: tuple[int, ...] = ()
+        self._options, self._threads = options, threads
+        self._scripts = PhoneScripts.of_session(options.folder)
+        self._kept: dict[str, int] = {}
+        self._benchmark: BenchmarkModel | None = None
+
+    @cached_property
+    def binary(self) -> bytes:
+        """The program.
+
+        Raises:
+            InputError: If none is given or it cannot be read.
+        """
+        path = self._options.benchmark_binary or os.environ.get(BINARY_VARIABLE, "")
+        hint = f"give it as --benchmark-binary, {BINARY_VARIABLE} or benchmark_binary in the device's [options]"
+        if not path:
+            raise InputError(f"TFLite's benchmark_model is needed; {where_to_get(self._abis())}; {hint}")
+        try:
+            return Path(path).expanduser().read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"cannot read benchmark_model {path}: {error.strerror or error}; {where_to_get(self._abis())}; {hint}"
+            ) from error
+
+    @property
+    def runtime(self) -> str:
+        """Which binary and delegate, as a table keeps it.
+
+        Raises:
+            InputError: If there is no binary.
+        """
+        return f"benchmark_model {hashlib.sha256(self.binary).hexdigest()[:12]} {self._options.delegate}"
+
+    @property
+    def estimator(self) -> str:
+        """Which figure of a model's runs is kept: "median" or "avg"."""
+        return self._ready().estimator
+
+    def prepare(self) -> None:
+        """Makes the phone ready: ends what an earlier session left, pushes the program and tries it out.
+
+        Raises:
+            DeviceError: If the phone cannot do what is needed.
+            InputError: If the program does not run there, or the processors that were asked for are not there.
+            PhoneLost: If the connection breaks.
+        """
+        self._kept.clear()
+        bodies = {section.words: section.body for section in self._whole(self._scripts.prepare())}
+        if bodies["folder",].strip() != "ok":
+            raise DeviceError(
+                f"{self._name} cannot use {self._scripts.folder!r}: {last_line(bodies['folder',])}; "
+                "give another folder in [options]"
+            )
+        if lacking := bodies["tools",].split():
+            raise DeviceError(f"{self._name} lacks {', '.join(lacking)}: Android 6 or later is needed")
+        self.properties = {words[1]: body.strip() for words, body in bodies.items() if words[0] == "property"}
+        self.cores = choose_cores(bodies["processors",], self._options.cores, self._threads)
+        self._try_out()
+
+    def push(self, models: Mapping[str, bytes]) -> None:
+        """Sends those models that are not there yet, by the names that `remote_name` gives.
+
+        Raises:
+            DeviceError: If the phone has no room even for these alone.
+            PhoneLost: If the connection breaks.
+        """
+        new = [name for name in models if name not in self._kept]
+        size = sum(len(models[name]) for name in new)
+        if sum(self._kept.values()) + size > KEEP_BYTES:
+            self._drop(set(self._kept) - set(models))
+        files = [RemoteFile(f"{self._scripts.folder}/{name}", models[name]) for name in new]
+        try:
+            self._send(files)
+        except PhoneFull:
+            self._drop(set(self._kept) - set(models) | set(new))
+            self._send(files)
+        self._kept.update((name, len(models[name])) for name in new)
+
+    def trip(self, models: Sequence[tuple[int, str]], protocol: TimingProtocol) -> Trip:
+        """Runs models that were pushed, given as number and name, in one script.
+
+        Raises:
+            DeviceError: If the process cannot be bound to its processors.
+            InputError: If the program does not know the delegate.
+            PhoneLost: If the script could not be started.
+        """
+        benchmark = self._ready()
+        script = self._scripts.batch(
+            models,
+            benchmark.arguments(protocol, threads=self._threads, delegate=self._options.delegate),
+            limit_seconds=protocol.timeout_seconds,
+            mask=mask_of(self.cores),
+            cores=self.cores or (0,),
+        )
+        output = self.phone.run(script, silence_seconds=protocol.timeout_seconds + ANSWER_SECONDS)
+        sections, is_whole = self._scripts.read(output)
+        trip = Trip.read(sections, is_whole, benchmark, protocol.timeout_seconds)
+        if trip.allowed:
+            self._check_pinned(trip.allowed)
+        return trip
+
+    def look(self, *, wake: bool = False) -> PhoneState:
+        """How the phone is doing; wakes it up first where asked.
+
+        Raises:
+            PhoneLost: If the connection breaks.
+        """
+        (section,) = self._whole(self._scripts.look(self.cores or (0,), wake=wake))
+        return PhoneState.parse(section.body)
+
+    def clean(self) -> None:
+        """Removes everything from the phone and gives it its setting back, if it can be reached."""
+        with suppress(PhoneLost, DeviceError):
+            try:
+                self._whole(self._scripts.clean())
+            except PhoneLost:
+                self.phone.wait(CLEAN_SECONDS)
+                self._whole(self._scripts.clean())
+
+    def _try_out(self) -> None:
+        check_abi(self.binary, self._abis(), self._name)
+        tiny = write_micro_model(TINY)
+        program = RemoteFile(f"{self._scripts.folder}/{BINARY}", self.binary, 0o755)
+        self._send([program, RemoteFile(f"{self._scripts.folder}/{remote_name(tiny)}", tiny)])
+        usage, ended = self._whole(self._scripts.usage())
+        if int(ended.words[1]) in CANNOT_EXECUTE:
+            raise InputError(
+                f"{self._name} cannot execute this benchmark_model ({last_line(usage.body)}); "
+                + where_to_get(self._abis())
+            )
+        said = usage.body
+        try:
+            benchmark = BenchmarkModel.from_usage(usage.body)
+            arguments = benchmark.arguments(TRY_OUT, threads=self._threads, delegate=self._options.delegate)
+            said = self._whole(self._scripts.try_out(remote_name(tiny), arguments, ANSWER_SECONDS))[0].body
+            self._benchmark = benchmark.detected(said)
+        except ValueError as error:
+            raise InputError(
+                f"this is no benchmark_model that is known: {error} ({last_line(said)}); {where_to_get(self._abis())}"
+            ) from error
+
+    def _check_pinned(self, allowed: str) -> None:
+        found = int(allowed.rpartition(":")[2].strip().replace(",", "") or "0", 16)
+        if self.cores and found != mask_of(self.cores):
+            raise DeviceError(
+                f"{self._name} does not bind to processors {list(self.cores)}: it allows mask {found:x}; "
+                "wake it up, or give other cores in [options]"
+            )
+
+    def _send(self, files: Sequence[RemoteFile]) -> None:
+        if not files:
+            return
+        try:
+            self.phone.push(files)
+        except PhoneFull as error:
+            if not self._kept:
+                size_mb = sum(len(file.content) for file in files) / 1e6
+                raise DeviceError(
+                    f"{self._name} is full ({error}): {size_mb:.1f} MB are needed in {self._scripts.folder!r}; "
+                    "make room on it and run this again"
+                ) from error
+            raise
+
+    def _drop(self, names: Iterable[str]) -> None:
+        found = sorted(names)
+        if found:
+            self._whole(self._scripts.remove(found))
+        for name in found:
+            self._kept.pop(name, None)
+
+    def _whole(self, script: str, silence_seconds: float = ANSWER_SECONDS) -> list[Section]:
+        sections, is_whole = self._scripts.read(self.phone.run(script, silence_seconds=silence_seconds))
+        if not is_whole:
+            raise PhoneLost("its answer ends early")
+        return sections
+
+    def _ready(self) -> BenchmarkModel:
+        if self._benchmark is None:
+            raise DeviceError("the phone is not connected")
+        return self._benchmark
+
+    def _abis(self) -> list[str]:
+        return [abi for abi in self.properties.get("ro.product.cpu.abilist", "").split(",") if abi]
+
+    @property
+    def _name(self) -> str:
+        return f"phone {self.phone.serial}"
+
+
+def remote_name(model: bytes) -> str:
+    """What a model is called on the phone: equal models have one file, and no name of ours reaches the phone."""
+    return f"{hashlib.sha256(model).hexdigest()[:24]}.tflite"
