@@ -16,7 +16,7 @@ from mobilenas.extras import require
 
 PUSH_BYTES = 2**16
 """Of one packet of a push; adbd takes no more."""
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS, LEAST_CONNECT_SECONDS = 10.0, 1.0
 PUSH_SECONDS = 60.0
 """Silence after which a push is given up."""
 STATES = {
@@ -57,8 +57,8 @@ class AdbPhone:
         self._wanted, self._model, self._address = serial or address, model, address
         self.serial = ""
 
-    def connect(self) -> None:
-        """Finds the phone.
+    def connect(self, seconds: float = CONNECT_SECONDS) -> None:
+        """Finds the phone; one on Wi-Fi has so many seconds to answer.
 
         Raises:
             DeviceError: If there is none, there are several, or it is not ready.
@@ -68,7 +68,7 @@ class AdbPhone:
         with _lost():
             if self._address and self._state(client) != "device":
                 client.disconnect(self._address)
-                client.connect(self._address, timeout=CONNECT_SECONDS)
+                client.connect(self._address, timeout=seconds)
             self.serial = self._found(client.list(extended=True))
 
     def answers(self) -> bool:
@@ -92,7 +92,7 @@ class AdbPhone:
         end = time.monotonic() + seconds
         while True:
             try:
-                return self.connect()
+                return self.connect(min(max(end - time.monotonic(), LEAST_CONNECT_SECONDS), CONNECT_SECONDS))
             except (DeviceError, PhoneLost) as error:
                 if time.monotonic() > end:
                     raise DeviceError(
@@ -165,15 +165,14 @@ class AdbPhone:
     @contextmanager
     def _service(self, name: str, silence_seconds: float) -> Iterator[socket.socket]:
         with _lost():
-            opened = _client().device(serial=self.serial).open_transport(timeout=CONNECT_SECONDS)
-            try:
-                connection: socket.socket = opened.conn
-                connection.sendall(b"%04x" % len(name.encode()) + name.encode())
-                opened.check_okay()
+            opened = _client().make_connection(timeout=CONNECT_SECONDS)
+            connection: socket.socket = opened.conn
+            with connection:
+                for request in (f"host:transport:{self.serial}".encode(), name.encode()):
+                    connection.sendall(b"%04x" % len(request) + request)
+                    opened.check_okay()
                 connection.settimeout(silence_seconds)
                 yield connection
-            finally:
-                opened.conn.close()
 
 
 @contextmanager

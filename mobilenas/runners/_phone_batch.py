@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mobilenas.runners._benchmark_model import BenchmarkModel, Reading
-from mobilenas.runners._phone_script import Section
+from mobilenas.runners._phone_script import DONE, Section
 from mobilenas.runners._phone_state import PhoneState
 from mobilenas.runners._timing import Failure, Timing
 
@@ -34,13 +34,12 @@ class Trip:
 
     @classmethod
     def read(
-        cls, sections: Sequence[Section], is_whole: bool, benchmark: BenchmarkModel, limit_seconds: float
+        cls, sections: Sequence[Section], last: tuple[str, ...], benchmark: BenchmarkModel, limit_seconds: float
     ) -> "Trip":
-        """Reads the sections of a batch script's output; a model's output without an end does not count."""
+        """Reads what `PhoneScripts.read` gives of a batch; a model's output without an end does not count."""
         readings: dict[int, list[Reading]] = {}
         failures: dict[int, Failure] = {}
-        states, allowed, running = [], "", None
-        output = ""
+        states, allowed, output = [], "", ""
         for section in sections:
             kind = section.words[0]
             if kind == "state":
@@ -48,15 +47,15 @@ class Trip:
             elif kind == "allowed":
                 allowed = section.body
             elif kind == "begin":
-                running, output = int(section.words[1]), section.body
+                output = section.body
             elif kind == "end":
                 number, code, seconds = map(int, section.words[1:])
-                running = None
                 try:
                     readings.setdefault(number, []).append(_reading(benchmark, output, code, seconds, limit_seconds))
                 except ValueError as error:
                     failures[number] = Failure(str(error))
-        return cls(readings, failures, states, allowed, running, is_whole)
+        running = int(last[1]) if last[:1] == ("begin",) else None
+        return cls(readings, failures, states, allowed, running, last == DONE)
 
 
 @dataclass(slots=True)

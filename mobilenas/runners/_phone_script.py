@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 BINARY = "mn_benchmark"
 """What benchmark_model is called on the phone: a name of its own (15 letters at most), so that it can be ended by it."""
+DONE = ("done",)
+"""Words of the marker that ends every script."""
 
 _LIBRARY = r"""
 say() { echo && echo "$mark $*" || lost; }
@@ -165,12 +167,12 @@ class PhoneScripts:
         """Ends what runs, gives the phone its setting back and removes the folder."""
         return self._script("clean")
 
-    def read(self, output: str) -> tuple[list[Section], bool]:
-        """The finished sections of an output, and whether the script came to its end."""
+    def read(self, output: str) -> tuple[list[Section], tuple[str, ...]]:
+        """The finished sections of an output, and the words of the last marker: `DONE` if the script was not cut."""
         parts = re.split(rf"(?:^|\n){self.mark} ([^\n]*)\n", output)
         words, bodies = parts[1::2], parts[2::2]
-        is_whole = bool(words) and words[-1] == "done"
-        return [Section(tuple(w.split()), b) for w, b in zip(words[:-1], bodies[:-1], strict=True)], is_whole
+        sections = [Section(tuple(w.split()), b) for w, b in zip(words, bodies, strict=True)]
+        return sections[:-1], sections[-1].words if sections else ()
 
     def _script(self, *lines: str, arguments: Sequence[str] = ()) -> str:
         quoted = " ".join(map(shlex.quote, arguments))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -14,7 +15,7 @@ from mobilenas.runners._adb_options import AdbOptions
 from mobilenas.runners._adb_phone import AdbPhone, PhoneFull, PhoneLost, RemoteFile
 from mobilenas.runners._benchmark_model import BenchmarkModel, check_abi, where_to_get
 from mobilenas.runners._phone_batch import Trip, last_line
-from mobilenas.runners._phone_script import BINARY, PhoneScripts, Section
+from mobilenas.runners._phone_script import BINARY, DONE, PhoneScripts, Section
 from mobilenas.runners._phone_state import PhoneState, choose_cores, mask_of
 from mobilenas.runners._timing import TimingProtocol
 
@@ -28,6 +29,8 @@ CLEAN_SECONDS = 3.0
 TINY = OpSpec(OpKind.ADD, ((4, 4, 8), (4, 4, 8)), 8)
 TRY_OUT = TimingProtocol(visits=1, runs=5, visit_seconds=0.001)
 CANNOT_EXECUTE = (126, 127)
+NOT_EXECUTABLE = re.compile(r"not executable|Exec format error|CANNOT LINK EXECUTABLE|inaccessible or not found")
+"""What shells and linkers of several Android versions say; not all of them give an exit code of their own."""
 
 
 class PhoneSession:
@@ -136,8 +139,8 @@ class PhoneSession:
             cores=self.cores or (0,),
         )
         output = self.phone.run(script, silence_seconds=protocol.timeout_seconds + ANSWER_SECONDS)
-        sections, is_whole = self._scripts.read(output)
-        trip = Trip.read(sections, is_whole, benchmark, protocol.timeout_seconds)
+        sections, last = self._scripts.read(output)
+        trip = Trip.read(sections, last, benchmark, protocol.timeout_seconds)
         if trip.allowed:
             self._check_pinned(trip.allowed)
         return trip
@@ -166,7 +169,7 @@ class PhoneSession:
         program = RemoteFile(f"{self._scripts.folder}/{BINARY}", self.binary, 0o755)
         self._send([program, RemoteFile(f"{self._scripts.folder}/{remote_name(tiny)}", tiny)])
         usage, ended = self._whole(self._scripts.usage())
-        if int(ended.words[1]) in CANNOT_EXECUTE:
+        if int(ended.words[1]) in CANNOT_EXECUTE or NOT_EXECUTABLE.search(usage.body):
             raise InputError(
                 f"{self._name} cannot execute this benchmark_model ({last_line(usage.body)}); "
                 + where_to_get(self._abis())
@@ -212,8 +215,8 @@ class PhoneSession:
             self._kept.pop(name, None)
 
     def _whole(self, script: str, silence_seconds: float = ANSWER_SECONDS) -> list[Section]:
-        sections, is_whole = self._scripts.read(self.phone.run(script, silence_seconds=silence_seconds))
-        if not is_whole:
+        sections, last = self._scripts.read(self.phone.run(script, silence_seconds=silence_seconds))
+        if last != DONE:
             raise PhoneLost("its answer ends early")
         return sections
 

@@ -1,6 +1,6 @@
 #!/system/bin/sh
 # Stands for benchmark_model where no runtime is needed: a model takes a microsecond a thousand of its bytes.
-# /data/phone/behaviour says how some behave (a line each: file, then crash, hang, cut, silent or refuse);
+# /data/phone/behaviour says how some behave (a line each: file, then crash, hang, kill, cut, silent or refuse);
 # /data/phone/sleep makes every run last that long, in milliseconds; /data/phone/style is
 # what it prints like.
 style=$(cat /data/phone/style) runs=50 warmup=1
@@ -31,6 +31,7 @@ echo "INFO: STARTING!"
 case "$behaviour" in
   *crash) kill -SEGV $$ ;;
   *hang) sleep 600 ;;
+  *kill) pkill -9 -x sh ;;
   *refuse) echo "ERROR: Model provided has model identifier 'XXXX', should be 'TFL3'"; exit 1 ;;
 esac
 echo "INFO: Explicitly applied XNNPACK delegate, and the model graph will be completely executed by the delegate."

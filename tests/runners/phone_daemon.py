@@ -3,8 +3,9 @@
 It speaks version 1 of adb's transport protocol, `exec:`, `shell:` and `sync:` (SEND, QUIT). Commands come as JSON
 lines on standard input; each is answered by a line.
 
-    {"cut_after": 1000}   the cable is pulled after so many more bytes, and put back at once
-    {"out": true}         the cable stays out
+    {"cut_after": 1000}   the cable is pulled after so many more bytes, and put back at once ...
+    {"stays_out": true}   ... or not
+    {"out": true}         the cable is pulled now, and stays out
     {"trust": false}      the computer is not trusted
     {"disk_bytes": 1000}  room left for files
 """
@@ -22,7 +23,8 @@ import threading
 
 WORDS = (b"CNXN", b"OPEN", b"OKAY", b"CLSE", b"WRTE", b"AUTH")
 CONNECT, OPEN, OKAY, CLOSE, WRITE, AUTH = (int.from_bytes(word, "little") for word in WORDS)
-VERSION, MOST_BYTES, TOKEN = 0x01000000, 2**18, 1
+VERSION, MOST_BYTES = 0x01000000, 2**18
+TOKEN, SIGNATURE = 1, 2
 NO_SPACE = b"write failed: No space left on device"
 
 
@@ -31,6 +33,7 @@ class Phone:
 
     Attributes:
         cut_after: Bytes until the next cut; None for none.
+        stays_out: Whether the cable is then left out.
         out: Whether the cable is out.
         trust: Whether the computer is trusted.
         disk_bytes: Room for files; None for any.
@@ -39,6 +42,7 @@ class Phone:
     def __init__(self, banner):
         self.banner = banner
         self.cut_after, self.out, self.trust, self.disk_bytes = None, False, True, None
+        self.stays_out = False
         self.sockets, self.lock = set(), threading.Lock()
         self.bytes, self.cuts = 0, 0
 
@@ -52,6 +56,7 @@ class Phone:
             if self.cut_after > 0:
                 return
             self.cut_after = None
+            self.out = self.stays_out
         self.cut()
 
     def cut(self):
@@ -112,7 +117,7 @@ class Connection:
         if command in (CONNECT, AUTH):
             if self.phone.trust:
                 self.send(CONNECT, VERSION, MOST_BYTES, self.phone.banner)
-            elif command == CONNECT:
+            elif command == CONNECT or first == SIGNATURE:  # a key's signature: not one that is known
                 self.send(AUTH, TOKEN, 0, bytes(range(20)))
         elif command == OPEN:
             stream = self.streams[self.next_id] = Stream(self, self.next_id, first)
