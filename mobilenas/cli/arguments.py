@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -18,6 +19,10 @@ Models = Annotated[
     list[str], typer.Argument(metavar="MODEL...", help="Published networks or architecture files (.json).")
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="A device (mobilenas devices) or the path of its .toml.")]
+BenchmarkBinary = Annotated[
+    str | None,
+    typer.Option("--benchmark-binary", help="TFLite's benchmark_model, for a phone (docs/adding_a_device.md)."),
+]
 Dtype = Annotated[str, typer.Option("--dtype", help=f"Element type: {', '.join(DTYPES)}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A .safetensors file; random weights without it.")]
@@ -44,9 +49,12 @@ def resolve_model(name: str) -> Arch:
     return models.get(name)
 
 
-def resolve_device(name: str | None) -> Device:
-    """The device of a DEVICE option."""
-    return Device.load(name or "host")
+def resolve_device(name: str | None, benchmark_binary: str | None = None) -> Device:
+    """The device of a DEVICE option; a binary that is given takes the place of the one in its file."""
+    device = Device.load(name or "host")
+    if benchmark_binary is None:
+        return device
+    return replace(device, options={**device.options, "benchmark_binary": benchmark_binary})
 
 
 def check_dtype(dtype: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mobilenas.cli.arguments import (
+    BenchmarkBinary,
     DeviceName,
     Dtype,
     Json,
@@ -30,12 +31,13 @@ def run(
     device: DeviceName = "host",
     dtype: Dtype = "float32",
     seconds: Annotated[float, typer.Option(help="Time for each network.")] = 8.0,
+    benchmark_binary: BenchmarkBinary = None,
     json: Json = False,
 ) -> None:
     """Prints the measured latency of networks or .tflite files; an architecture gets random weights."""
     if not 0 < seconds <= MOST_SECONDS:
         raise FieldError("seconds", seconds, f"seconds above 0, at most {MOST_SECONDS}")
-    target = resolve_device(device)
+    target = resolve_device(device, benchmark_binary)
     files = [_file(name, check_dtype(dtype)) for name in model]
     protocol = _protocol(0.8 * seconds, len(files))
     with open_runner(target) as runner:

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from mobilenas.arch import Arch
-from mobilenas.cli.arguments import DeviceName, Dtype, Json, Models, check_dtype, resolve_device, resolve_model
+from mobilenas.cli.arguments import (
+    BenchmarkBinary,
+    DeviceName,
+    Dtype,
+    Json,
+    Models,
+    check_dtype,
+    resolve_device,
+    resolve_model,
+)
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
 from mobilenas.latency import Latency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
 
@@ -20,10 +29,11 @@ def run(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Measure ops that the table lacks, or interpolate them.")
     ] = True,
+    benchmark_binary: BenchmarkBinary = None,
     json: Json = False,
 ) -> None:
     """Prints the latency, its 90 % interval and what each op costs; never runs the whole network."""
-    target = resolve_device(device)
+    target = resolve_device(device, benchmark_binary)
     archs = [resolve_model(name) for name in model]
     check_dtype(dtype)
     if measure:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mobilenas.cli.arguments import (
+    BenchmarkBinary,
     DeviceName,
     Dtype,
     Json,
@@ -53,6 +54,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Keep what was measured before, or measure everything anew.")
     ] = True,
+    benchmark_binary: BenchmarkBinary = None,
     json: Json = False,
 ) -> None:
     """Measures what the table lacks; an interrupted run goes on where it stopped."""
@@ -61,8 +63,9 @@ def run(
         positive("resolution", resolution)
     if share is not None and not 0 < share <= 1:
         raise FieldError("share", share, "a number above 0, at most 1")
-    _require_connection(resolve_device(device))
-    target, path = resolve_device(device), table_path(resolve_device(device), check_dtype(dtype))
+    target = resolve_device(device, benchmark_binary)
+    _require_connection(target)
+    path = table_path(target, check_dtype(dtype))
     if ops < 0:
         raise FieldError("ops", ops, "a whole number from 0")
     wanted, chosen = _ops(space, model or [], resolution, classes)

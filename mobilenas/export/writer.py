@@ -60,9 +60,12 @@ def write_tflite(
     return _Writer(graph, weights, dtype, ranges, float_io).write(description)
 
 
-def write_micro_model(spec: OpSpec, *, dtype: str = "float32", seed: int = 0) -> bytes:
-    """Writes the model of one op with made-up weights and ranges: what the look-up table is measured on."""
-    graph = single_op(spec)
+def write_micro_model(spec: OpSpec, *, dtype: str = "float32", seed: int = 0, copies: int = 1) -> bytes:
+    """Writes the model of one op with made-up weights and ranges: what the look-up table is measured on.
+
+    An op that is too short for a device's clock stands there in several copies.
+    """
+    graph = single_op(spec, copies)
     return write_tflite(graph, random_weights(graph, seed), dtype=dtype, description="mobilenas op")
 
 

@@ -214,8 +214,15 @@ def _read_node(data: dict[str, Any], where: str) -> OpNode:
     return OpNode.from_dict({**data, **parts}, where=where)
 
 
-def single_op(spec: OpSpec) -> OpGraph:
-    """The graph of one op: what a micro-model of the look-up table is written from."""
+def single_op(spec: OpSpec, copies: int = 1) -> OpGraph:
+    """The graph of one op: what a micro-model of the look-up table is written from.
+
+    Args:
+        spec: The op.
+        copies: How often it stands there, side by side, each time with an output of its own.
+    """
     inputs = tuple(range(len(spec.in_shapes)))
-    node = OpNode(name="op", spec=spec, inputs=inputs, bias=spec.kind in WEIGHTED)
-    return OpGraph(input_shapes=spec.in_shapes, nodes=(node,), outputs=(len(inputs),))
+    names = ["op", *(f"op_{i}" for i in range(1, copies))]
+    nodes = tuple(OpNode(name=name, spec=spec, inputs=inputs, bias=spec.kind in WEIGHTED) for name in names)
+    outputs = tuple(range(len(inputs), len(inputs) + copies))
+    return OpGraph(input_shapes=spec.in_shapes, nodes=nodes, outputs=outputs)

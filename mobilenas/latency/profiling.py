@@ -1,6 +1,7 @@
 """Profiler: measures the ops and calibration networks that a table lacks."""
 
 import datetime
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +36,8 @@ OP_RESPONSE = 0.7
 """Ops become slower as this power of what the sentinel beside them does: small ones less, large ones as much."""
 CHUNK = 32
 """Ops that go to the device in one trip."""
+MOST_COPIES = 32
+"""Of an op in one model, where the device's clock is too coarse for one."""
 
 
 class Profiler:
@@ -77,6 +80,8 @@ class Profiler:
             overhead_us=table.info.overhead_us if table else _overhead_us(runner),
         )
         self.failures: dict[str, str] = {}
+        self._least_us = runner.least_us
+        self._short_us: dict[OpSpec, float] = {}
         self.steady = SteadyRunner(
             runner,
             block_us=table.info.sentinel_block_us if table else 0.0,
@@ -190,16 +195,35 @@ class Profiler:
 
     def _visit_ops(self, ops: Sequence[OpSpec]) -> None:
         due = [op for op in ops if str(op) not in self.failures]
-        dtype = self.table.info.dtype
         for start in range(0, len(due), CHUNK):
-            chunk = due[start : start + CHUNK]
-            files = [write_micro_model(op, dtype=dtype) for op in chunk]
-            for op, timing in zip(chunk, self.steady.visit(files, OP_PROTOCOL, self.steady.block), strict=True):
-                if isinstance(timing, Failure):
-                    self.failures[str(op)] = timing.reason
-                else:
-                    self._journal.add_op(op, timing.latency_us, timing.runs, timing.beside_us)
-            self._tell(len(chunk))
+            self._visit_chunk(due[start : start + CHUNK])
+
+    def _visit_chunk(self, chunk: Sequence[OpSpec]) -> None:
+        """Visits ops in one trip; those that turn out to be too short for the clock, again in several copies."""
+        dtype, copies = self.table.info.dtype, [self._copies(op) for op in chunk]
+        files = [write_micro_model(op, dtype=dtype, copies=n) for op, n in zip(chunk, copies, strict=True)]
+        short = []
+        timings = self.steady.visit(files, OP_PROTOCOL, self.steady.block)
+        for op, n, timing in zip(chunk, copies, timings, strict=True):
+            if isinstance(timing, Failure):
+                self.failures[str(op)] = timing.reason
+            elif n == 1 and timing.latency_us < self._least_us:
+                self._short_us[op] = timing.latency_us
+                short.append(op)
+            else:
+                overhead_us = min(self.table.info.overhead_us, timing.latency_us)
+                one_us = overhead_us + (timing.latency_us - overhead_us) / n
+                self._journal.add_op(op, one_us, timing.runs, timing.beside_us)
+        self._tell(len(chunk) - len(short))
+        if short:
+            self._visit_chunk(short)
+
+    def _copies(self, op: OpSpec) -> int:
+        """How often an op must stand in a model to take as long as the device's clock needs; 1 until that is known."""
+        seen_us = self._journal.ops[op][0][0] if op in self._journal.ops else self._short_us.get(op, self._least_us)
+        if seen_us >= self._least_us:
+            return 1
+        return min(MOST_COPIES, math.ceil(self._least_us / max(seen_us, self._least_us / MOST_COPIES)))
 
     def _visit_networks(self, files: Mapping[str, bytes]) -> None:
         due = [name for name in files if name not in self.failures]

@@ -27,11 +27,11 @@ STATES = {
 }
 
 
-class PhoneLost(Exception):
+class PhoneLostError(Exception):
     """The connection broke; the phone may come back."""
 
 
-class PhoneFull(Exception):
+class PhoneFullError(Exception):
     """The phone has no room for a file."""
 
 
@@ -79,7 +79,7 @@ class AdbPhone:
             client = _client()
             with _lost():
                 self._found(client.list(extended=True))
-        except (DeviceError, InputError, PhoneLost):
+        except (DeviceError, InputError, PhoneLostError):
             return False
         return True
 
@@ -93,7 +93,7 @@ class AdbPhone:
         while True:
             try:
                 return self.connect(min(max(end - time.monotonic(), LEAST_CONNECT_SECONDS), CONNECT_SECONDS))
-            except (DeviceError, PhoneLost) as error:
+            except (DeviceError, PhoneLostError) as error:
                 if time.monotonic() > end:
                     raise DeviceError(
                         f"the phone was lost and not back after {seconds:g} s ({error}); "
@@ -109,7 +109,7 @@ class AdbPhone:
             silence_seconds: The connection counts as broken when nothing comes for this long.
 
         Raises:
-            PhoneLost: If the script could not be started.
+            PhoneLostError: If the script could not be started.
         """
         received = bytearray()
         with self._service("exec:" + script, silence_seconds) as connection:
@@ -124,8 +124,8 @@ class AdbPhone:
         """Sends files, all in one connection.
 
         Raises:
-            PhoneFull: If the phone has no room.
-            PhoneLost: If the connection breaks.
+            PhoneFullError: If the phone has no room.
+            PhoneLostError: If the connection breaks.
             DeviceError: If the phone refuses a file.
         """
         with self._service("sync:", PUSH_SECONDS) as connection:
@@ -182,7 +182,7 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except (errors.AdbError, OSError, EOFError, ValueError, subprocess.SubprocessError) as error:
-        raise PhoneLost(str(error) or type(error).__name__) from error
+        raise PhoneLostError(str(error) or type(error).__name__) from error
 
 
 def _client() -> Any:
@@ -228,7 +228,7 @@ def _check_answer(connection: socket.socket, path: str) -> None:
         return
     text = _exactly(connection, min(size, 1000)).decode(errors="replace") if kind == b"FAIL" else repr(kind)
     if "No space" in text or "ENOSPC" in text or "quota" in text.lower():
-        raise PhoneFull(text)
+        raise PhoneFullError(text)
     raise DeviceError(f"the phone does not take {path!r}: {text}; give a folder that its shell user can write")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 BINARY = "mn_benchmark"
-"""What benchmark_model is called on the phone: a name of its own (15 letters at most), so that it can be ended by it."""
+"""What benchmark_model is called on the phone: a name of its own, 15 letters at most, so that it can be ended by it."""
 DONE = ("done",)
 """Words of the marker that ends every script."""
 

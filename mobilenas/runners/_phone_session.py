@@ -12,7 +12,7 @@ from mobilenas.errors import DeviceError, InputError
 from mobilenas.export import write_micro_model
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.runners._adb_options import AdbOptions
-from mobilenas.runners._adb_phone import AdbPhone, PhoneFull, PhoneLost, RemoteFile
+from mobilenas.runners._adb_phone import AdbPhone, PhoneFullError, PhoneLostError, RemoteFile
 from mobilenas.runners._benchmark_model import BenchmarkModel, check_abi, where_to_get
 from mobilenas.runners._phone_batch import Trip, last_line
 from mobilenas.runners._phone_script import BINARY, DONE, PhoneScripts, Section
@@ -88,7 +88,7 @@ class PhoneSession:
         Raises:
             DeviceError: If the phone cannot do what is needed.
             InputError: If the program does not run there, or the processors that were asked for are not there.
-            PhoneLost: If the connection breaks.
+            PhoneLostError: If the connection breaks.
         """
         self._kept.clear()
         bodies = {section.words: section.body for section in self._whole(self._scripts.prepare())}
@@ -108,7 +108,7 @@ class PhoneSession:
 
         Raises:
             DeviceError: If the phone has no room even for these alone.
-            PhoneLost: If the connection breaks.
+            PhoneLostError: If the connection breaks.
         """
         new = [name for name in models if name not in self._kept]
         size = sum(len(models[name]) for name in new)
@@ -117,7 +117,7 @@ class PhoneSession:
         files = [RemoteFile(f"{self._scripts.folder}/{name}", models[name]) for name in new]
         try:
             self._send(files)
-        except PhoneFull:
+        except PhoneFullError:
             self._drop(set(self._kept) - set(models) | set(new))
             self._send(files)
         self._kept.update((name, len(models[name])) for name in new)
@@ -128,7 +128,7 @@ class PhoneSession:
         Raises:
             DeviceError: If the process cannot be bound to its processors.
             InputError: If the program does not know the delegate.
-            PhoneLost: If the script could not be started.
+            PhoneLostError: If the script could not be started.
         """
         benchmark = self._ready()
         script = self._scripts.batch(
@@ -149,17 +149,17 @@ class PhoneSession:
         """How the phone is doing; wakes it up first where asked.
 
         Raises:
-            PhoneLost: If the connection breaks.
+            PhoneLostError: If the connection breaks.
         """
         (section,) = self._whole(self._scripts.look(self.cores or (0,), wake=wake))
         return PhoneState.parse(section.body)
 
     def clean(self) -> None:
         """Removes everything from the phone and gives it its setting back, if it can be reached."""
-        with suppress(PhoneLost, DeviceError):
+        with suppress(PhoneLostError, DeviceError):
             try:
                 self._whole(self._scripts.clean())
-            except PhoneLost:
+            except PhoneLostError:
                 self.phone.wait(CLEAN_SECONDS)
                 self._whole(self._scripts.clean())
 
@@ -198,7 +198,7 @@ class PhoneSession:
             return
         try:
             self.phone.push(files)
-        except PhoneFull as error:
+        except PhoneFullError as error:
             if not self._kept:
                 size_mb = sum(len(file.content) for file in files) / 1e6
                 raise DeviceError(
@@ -217,7 +217,7 @@ class PhoneSession:
     def _whole(self, script: str, silence_seconds: float = ANSWER_SECONDS) -> list[Section]:
         sections, last = self._scripts.read(self.phone.run(script, silence_seconds=silence_seconds))
         if last != DONE:
-            raise PhoneLost("its answer ends early")
+            raise PhoneLostError("its answer ends early")
         return sections
 
     def _ready(self) -> BenchmarkModel:

@@ -13,7 +13,7 @@ from typing import Self
 
 from mobilenas.errors import DeviceError, InputError
 from mobilenas.runners._adb_options import AdbOptions
-from mobilenas.runners._adb_phone import PhoneLost
+from mobilenas.runners._adb_phone import PhoneLostError
 from mobilenas.runners._device import Device
 from mobilenas.runners._patience import Patience
 from mobilenas.runners._phone_batch import Batch
@@ -29,6 +29,8 @@ TRIP_RUNS = 200
 FRUITLESS_TRIPS = 5
 """Trips in a row that end early and bring nothing, after which the phone is given up."""
 MOST_DRIFT = 1.25
+CLOCK_US = 1.0
+"""What benchmark_model's median counts in."""
 
 
 class AdbRunner(Runner):
@@ -45,6 +47,7 @@ class AdbRunner(Runner):
         self._session = PhoneSession(self._options, device.threads)
         self._state: PhoneState | None = None
         self._stack = ExitStack()
+        self.least_us = 100 * CLOCK_US
         self.patience = Patience(
             pause_seconds=self._poll_seconds, session_seconds=self._options.cool_seconds, most_drift=MOST_DRIFT
         )
@@ -58,7 +61,7 @@ class AdbRunner(Runner):
             self._stack.callback(self._session.clean)
             self._session.prepare()
             self._state = self._wait_until_fit(time.monotonic() + self._options.cool_seconds)
-        except PhoneLost as error:
+        except PhoneLostError as error:
             self._stack.close()
             raise DeviceError(f"the phone was lost ({error}); plug it in and run this again") from error
         except BaseException:
@@ -111,8 +114,8 @@ class AdbRunner(Runner):
                 batch.take(trip)
                 fruitless = 0 if len(batch.todo) < before else fruitless
                 if not trip.is_whole:
-                    raise PhoneLost("its output ends early")
-            except PhoneLost as error:
+                    raise PhoneLostError("its output ends early")
+            except PhoneLostError as error:
                 fruitless = self._recovered(str(error), fruitless + 1)
         return [batch.result(i) for i in range(len(models))]
 
@@ -133,7 +136,7 @@ class AdbRunner(Runner):
             self._session.phone.wait(max(end - time.monotonic(), 0.0))
             try:
                 self._session.prepare()
-            except PhoneLost:
+            except PhoneLostError:
                 fruitless += 1
                 continue
             return fruitless
@@ -146,7 +149,7 @@ class AdbRunner(Runner):
 
         Raises:
             DeviceError: If that takes too long.
-            PhoneLost: If the connection breaks.
+            PhoneLostError: If the connection breaks.
         """
         state = self._session.look(wake=True)
         while trouble := self._trouble(state):

@@ -1,8 +1,8 @@
 #!/system/bin/sh
 # Stands for benchmark_model where no runtime is needed: a model takes a microsecond a thousand of its bytes.
 # /data/phone/behaviour says how some behave (a line each: file, then crash, hang, kill, cut, silent or refuse);
-# /data/phone/sleep makes every run last that long, in milliseconds; /data/phone/style is
-# what it prints like.
+# /data/phone/sleep makes every run last that long, in milliseconds, and /data/phone/takes lets it say so too;
+# /data/phone/style is what it prints like.
 style=$(cat /data/phone/style) runs=50 warmup=1
 for argument; do
   value=${argument#*=}
@@ -22,9 +22,11 @@ done
 echo "$graph" >> /data/phone/ran
 echo "$@" > /data/phone/arguments
 sleep_ms=$(cat /data/phone/sleep 2>/dev/null)
+takes_ms=$(cat /data/phone/takes 2>/dev/null)
 behaviour=$(grep "^$graph " /data/phone/behaviour)
 size=$(stat -c %s "$graph")
 us=$((size / 1000)).$((size % 1000 / 100))
+[ -n "$takes_ms" ] && sleep_ms=$takes_ms us=$((takes_ms * 1000))
 tail="std=0"
 [ $style = median ] && tail="std=0 p5=$us median=$us p95=$us"
 echo "INFO: STARTING!"

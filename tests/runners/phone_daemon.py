@@ -7,6 +7,7 @@ lines on standard input; each is answered by a line.
     {"stays_out": true}   ... or not
     {"out": true}         the cable is pulled now, and stays out
     {"trust": false}      the computer is not trusted
+    {"delay_ms": 2}       what every packet takes on the cable
     {"disk_bytes": 1000}  room left for files
 """
 
@@ -20,6 +21,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 WORDS = (b"CNXN", b"OPEN", b"OKAY", b"CLSE", b"WRTE", b"AUTH")
 CONNECT, OPEN, OKAY, CLOSE, WRITE, AUTH = (int.from_bytes(word, "little") for word in WORDS)
@@ -37,17 +39,19 @@ class Phone:
         out: Whether the cable is out.
         trust: Whether the computer is trusted.
         disk_bytes: Room for files; None for any.
+        delay_ms: Milliseconds that every packet takes.
     """
 
     def __init__(self, banner):
         self.banner = banner
         self.cut_after, self.out, self.trust, self.disk_bytes = None, False, True, None
-        self.stays_out = False
+        self.stays_out, self.delay_ms = False, 0
         self.sockets, self.lock = set(), threading.Lock()
         self.bytes, self.cuts = 0, 0
 
     def passed(self, size):
         """Counts bytes on the cable, and cuts it when it is time."""
+        time.sleep(self.delay_ms / 1e3)
         with self.lock:
             self.bytes += size
             if self.cut_after is None:
