@@ -109,6 +109,15 @@ def test_what_follows_a_fully_connected_layer_is_an_image_again(process):
     assert parity(graph, random_weights(graph)) <= 1e-5
 
 
+def test_copies_of_an_op_are_one_delegate_with_an_output_each(process):
+    for kind, channels, copies in ((OpKind.CONV2D, 8, 5), (OpKind.HARD_SWISH, 3, 4), (OpKind.MEAN, 3, 2)):
+        spec = OpSpec(kind, ((4, 4, 3),), channels)
+        answer, _ = process.request("inspect", write_micro_model(spec, copies=copies), timeout_seconds=30)
+        assert answer["operators"].count("DELEGATE") == 1
+        assert answer["undelegated"] == []
+        assert len(answer["outputs"]) == copies
+
+
 def test_the_same_input_gives_the_same_bytes():
     spec = OpSpec(OpKind.CONV2D, ((4, 4, 3),), 3, kernel_size=(3, 3))
     assert write_micro_model(spec, seed=1) == write_micro_model(spec, seed=1)

@@ -212,3 +212,11 @@ def test_a_single_op_is_a_graph_with_its_weights():
     assert graph.state_shapes() == {"op.weight": (32, 3, 3, 3), "op.bias": (32,)}
     assert graph.params == 896
     assert single_op(OpSpec(OpKind.ADD, ((4, 4, 8), (4, 4, 8)), 8)).params == 0
+
+
+def test_copies_of_an_op_stand_side_by_side():
+    graph = single_op(STEM, copies=3)
+    assert graph.params == 3 * 896
+    assert graph.op_counts() == {STEM: 3}
+    assert [node.inputs for node in graph.nodes] == [(0,)] * 3
+    assert graph.outputs == (1, 2, 3)

@@ -1,8 +1,10 @@
 """Profiling on a device whose truth is known: resume, disturbance, failures, calibration."""
 
 import json
+import re
 from dataclasses import replace
 
+import fake_runner
 import numpy as np
 import pytest
 from fake_runner import FakeRunner, latency_us
@@ -208,6 +210,25 @@ def test_a_share_of_the_ops_is_measured_and_stays_enough(fake_device, few_calibr
     missing = [op for op in ops if op not in table][:3]
     more = up_to_date_table(fake_device, "float32", missing)
     assert set(more) == {*table, *missing}
+
+
+def test_ops_that_are_too_short_for_the_clock_are_measured_in_copies(fake_device, monkeypatch):
+    def whole_us(model):
+        """A clock of whole microseconds; 1 us an inference, 0.37 us a convolution, nothing for what finds that out."""
+        ops = len(set(re.findall(rb"\bop(?:_\d+)?\b", model.replace(b"mobilenas op", b""))))
+        return float(round(1.0 + 0.37 * ops))
+
+    monkeypatch.setattr(fake_runner, "latency_us", whole_us)
+    plain = profile(fake_device, OPS[:5])
+    assert {row.latency_us for row in plain.table.values()} == {0.0}
+    table_path(fake_device, "float32").unlink()
+    FakeRunner.calls.clear()
+    monkeypatch.setattr(FakeRunner, "least_us", 20.0)
+    profiler = profile(fake_device, OPS[:5])
+    for row in profiler.table.values():
+        assert row.latency_us == pytest.approx(0.37, abs=0.05)
+        assert row.visits == OP_VISITS
+    assert FakeRunner.calls == [2, 5 + 2, 5 + 2, *[5 + 2] * 2]  # only the first round finds out that they are short
 
 
 def test_support_ops_are_what_a_space_does_not_have():

@@ -68,6 +68,18 @@ def test_patience_ends(fake_device, pauses):
     assert FakeRunner.calls[-1] == 1 + 2
 
 
+def test_a_device_that_is_too_slow_for_its_runner_is_given_up(fake_device, pauses, monkeypatch):
+    monkeypatch.setattr(FakeRunner, "patience", Patience(pause_seconds=5.0, session_seconds=30.0, most_drift=1.25))
+    FakeRunner.slow = staticmethod(lambda call: 1.0 if call == 0 else 1.2 if call < 6 else 1.3)
+    runner = steady(fake_device, network_us=latency_us(steady(fake_device).network.write()))
+    runner.measure(FILES[:1], PROTOCOL)  # 20 % slower is measured as it is
+    assert pauses[:3] == [5.0, 10.0, 20.0]
+    with pytest.raises(
+        DeviceError, match=r"runs mobilenet_v2 30 % slower than usual and does not recover; let it cool"
+    ):
+        runner.measure(FILES[:1], TimingProtocol(visits=9, runs=5))
+
+
 def test_of_all_tries_the_least_disturbed_counts(fake_device, pauses):
     FakeRunner.slow = staticmethod(lambda call: {0: 1.0, 1: 1.4, 2: 1.2, 3: 1.3, 4: 1.5}[call])
     runner = steady(fake_device)

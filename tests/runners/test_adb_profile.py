@@ -2,9 +2,11 @@
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 
+from mobilenas.cli.main import run
 from mobilenas.errors import DeviceError
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.latency import LatencyTable, Profiler, load_table, table_path
@@ -97,3 +99,57 @@ def test_one_cut_costs_no_row(make_phone, undisturbed):
     phone.tell(cut_after=total_bytes // 2)
     assert profile(phone.device()) == table
     assert phone.tell()["cuts"] == 1
+
+
+@pytest.fixture
+def pixel(phone, tmp_path):
+    """The device file of a user who has such a phone; commands find it by its name."""
+    options = "\n".join(f"{name} = {json.dumps(value)}" for name, value in phone.device().options.items())
+    path = tmp_path / "home" / "devices" / "pixel.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f'name = "pixel"\nrunner = "adb"\n\n[options]\n{options}\n')
+    return path
+
+
+def command(capsys, *arguments):
+    code = run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.slow
+def test_a_phone_is_profiled_predicted_and_measured_by_its_name(phone, pixel, capsys):
+    space = ("--space", "mnasnet", "--resolution", "32", "--classes", "10", "--share", "0.2")
+    code, out, err = command(capsys, "profile", "--device", "pixel", *space, "--json")
+    assert code == 0, err
+    table = LatencyTable.load(Path(json.loads(out)["path"]))
+    assert table.info.cpu == "Fake Phone (GS0, Android 14)"
+    assert len(table) == json.loads(out)["ops"] > 300
+    code, out, err = command(capsys, "predict", "mobilenet_v3_small", "--device", "pixel", "--json")
+    assert code == 0, err
+    assert json.loads(out)["latency_ms"] > 0
+    code, out, err = command(capsys, "measure", "mobilenet_v3_small", "--device", "pixel", "--seconds", "1", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["p10_ms"] is None
+    assert document["p90_ms"] is None
+    assert document["latency_ms"] > 0
+    phone.close()  # what is in the table needs no phone
+    code, out, err = command(capsys, "predict", "mobilenet_v3_small", "--device", "pixel", "--json")
+    assert code == 0, err
+    code, out, err = command(capsys, "measure", "mobilenet_v3_small", "--device", "pixel")
+    assert (code, out) == (4, "")
+    assert "is not connected" in err
+
+
+def test_commands_name_what_is_missing(phone, pixel, tmp_path, capsys):
+    pixel.write_text(pixel.read_text().replace(str(phone.binary), ""))
+    code, out, err = command(capsys, "measure", "mobilenet_v2", "--device", "pixel")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: TFLite's benchmark_model is needed; Google publishes it at https://")
+    given = ("--benchmark-binary", phone.binary)
+    code, out, err = command(capsys, "measure", "mobilenet_v2", "--device", "pixel", "--seconds", "0.1", *given)
+    assert code == 0, err
+    code, out, err = command(capsys, "measure", "mobilenet_v2", "--device", "host", *given)
+    assert code == 2
+    assert "unknown field 'benchmark_binary'" in err

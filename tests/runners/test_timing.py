@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mobilenas.errors import FieldError
-from mobilenas.runners import Timing, TimingProtocol, undisturbed
+from mobilenas.runners import Timing, TimingProtocol, in_ms, undisturbed
 
 
 def test_value_is_the_10th_percentile_over_visits_of_their_lower_quartiles():
@@ -43,6 +43,18 @@ def test_merged_beside_a_reference():
     merged = Timing.merged(apart, usual_us=5.0)
     assert merged.latency_us == pytest.approx(9.25)
     assert merged.visit_us == (10, 12, 9)
+
+
+def test_a_device_that_gives_one_figure_a_visit_has_no_percentiles():
+    timing = Timing.from_summaries([5.0, 3.0, 4.0], runs=30, delegates=None, estimator="median")
+    assert timing.latency_us == pytest.approx(3.2)
+    assert timing.visit_us == (5.0, 3.0, 4.0)
+    assert timing.spread_us == pytest.approx((4.5 - 3.5) / 2)
+    assert (timing.p10_us, timing.p90_us, timing.delegates, timing.estimator) == (None, None, None, "median")
+    apart = [Timing.from_summaries([us], runs=10, delegates=None, estimator="median") for us in (5.0, 3.0, 4.0)]
+    assert Timing.merged(apart) == timing
+    assert in_ms(timing.p10_us) is None
+    assert in_ms(1500.0) == 1.5
 
 
 @pytest.mark.parametrize(
