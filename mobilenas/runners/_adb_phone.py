@@ -87,7 +87,7 @@ class AdbPhone:
         """Returns when the phone is there again.
 
         Raises:
-            DeviceError: If it does not come back within `seconds`.
+            DeviceError: If it does not come back within `seconds`; `serial` is empty from then on.
         """
         end = time.monotonic() + seconds
         while True:
@@ -95,6 +95,7 @@ class AdbPhone:
                 return self.connect(min(max(end - time.monotonic(), LEAST_CONNECT_SECONDS), CONNECT_SECONDS))
             except (DeviceError, PhoneLostError) as error:
                 if time.monotonic() > end:
+                    self.serial = ""
                     raise DeviceError(
                         f"the phone was lost and not back after {seconds:g} s ({error}); "
                         "plug it in and run the same command again: it goes on after the last row"

@@ -155,7 +155,9 @@ class PhoneSession:
         return PhoneState.parse(section.body)
 
     def clean(self) -> None:
-        """Removes everything from the phone and gives it its setting back, if it can be reached."""
+        """Removes everything from the phone and gives it its setting back; one that is gone does so itself."""
+        if not self.phone.serial:
+            return
         with suppress(PhoneLostError, DeviceError):
             try:
                 self._whole(self._scripts.clean())
