@@ -137,9 +137,9 @@ class SteadyRunner:
             self.repeated_visits += len(due)
             time.sleep(self._runner.patience.pause_seconds * 2**attempt)
             self._patience_seconds -= time.monotonic() - start
-        found = [each for each in best if each is not None]
-        self._check_recovered(max((us for us, _ in found), default=0.0), sentinel)
-        return [timing for _, timing in found]
+        kept = [each for each in best if each is not None]
+        self._check_recovered(max((us for us, _ in kept), default=0.0), sentinel)
+        return [timing for _, timing in kept]
 
     def _check_recovered(self, slowest_us: float, sentinel: Sentinel) -> None:
         drift = slowest_us / sentinel.usual_us if sentinel.usual_us else 1.0

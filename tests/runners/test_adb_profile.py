@@ -54,6 +54,7 @@ def undisturbed(make_phone, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_connection_that_breaks_at_any_point_costs_no_row(make_phone, undisturbed):
     table, total_bytes = undisturbed
     rng = random.Random(0)
@@ -73,6 +74,7 @@ def test_a_connection_that_breaks_at_any_point_costs_no_row(make_phone, undistur
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_session_that_ended_goes_on_after_its_last_row(make_phone, undisturbed, adb):
     table, total_bytes = undisturbed
     rng = random.Random(1)
@@ -127,6 +129,7 @@ def few_models(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_phone_is_profiled_predicted_and_measured_by_its_name(phone, pixel, capsys, few_models):
     space = ("--space", "mnasnet", "--resolution", "32", "--classes", "10", "--share", "0.1")
     code, out, err = command(capsys, "profile", "--device", "pixel", *space, "--json")
