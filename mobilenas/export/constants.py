@@ -11,7 +11,7 @@ from mobilenas.errors import InputError
 from mobilenas.export.quantization import Quantization, quantized_constant, quantized_kernel
 from mobilenas.export.ranges import KEEPS_SCALE
 from mobilenas.export.tflite_op import Constant, Parameter, TfliteOp
-from mobilenas.export.weights import Array, Weights, folded
+from mobilenas.export.weights import Weights, folded
 from mobilenas.graph import WEIGHTED, OpKind, OpNode
 
 KERNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
@@ -26,11 +26,13 @@ class Stored:
     quantization: Quantization | None = None
 
 
-def parameters(node: OpNode, weights: Weights) -> dict[str, Array]:
+def parameters(node: OpNode, weights: Weights) -> dict[str, npt.NDArray[Any]]:
     """Folded weight and bias in TFLite's layout: OHWI, depthwise 1HWO, fully connected (O, I) over (H, W, C).
 
-    Nothing for a node without weights.
+    For a slice, where it begins; nothing for other nodes without weights.
     """
+    if node.spec.kind is OpKind.SLICE:
+        return {"begin": np.array([0, 0, 0, node.first_channel], np.int32)}
     if node.spec.kind not in WEIGHTED:
         return {}
     weight, bias = folded(node, weights)
@@ -44,7 +46,7 @@ def parameters(node: OpNode, weights: Weights) -> dict[str, Array]:
     return {"weight": weight, "bias": bias}
 
 
-def float_constants(op: TfliteOp, values: Mapping[str, Array], where: str) -> dict[int, Stored]:
+def float_constants(op: TfliteOp, values: Mapping[str, npt.NDArray[Any]], where: str) -> dict[int, Stored]:
     """The constants of an operator in a float file, by position; what DEQUANTIZE reads is float16.
 
     Raises:
@@ -63,13 +65,13 @@ def float_constants(op: TfliteOp, values: Mapping[str, Array], where: str) -> di
 
 
 def int8_constants(
-    op: TfliteOp, values: Mapping[str, Array], operands: Sequence[Quantization | None], out: Quantization
+    op: TfliteOp, values: Mapping[str, npt.NDArray[Any]], operands: Sequence[Quantization | None], out: Quantization
 ) -> dict[int, Stored]:
     """The constants of an operator in an int8 file, by position.
 
     Args:
         op: The operator.
-        values: "weight" and "bias" of its node.
+        values: `parameters` of its node.
         operands: Quantization of each operand that is no constant.
         out: Quantization of its output.
     """
@@ -89,6 +91,6 @@ def int8_constants(
     return found
 
 
-def _raw(op: TfliteOp, values: Mapping[str, Array]) -> dict[int, npt.NDArray[Any]]:
+def _raw(op: TfliteOp, values: Mapping[str, npt.NDArray[Any]]) -> dict[int, npt.NDArray[Any]]:
     named = ((i, values[o.name]) for i, o in enumerate(op.inputs) if isinstance(o, Parameter))
     return {**dict(named), **{i: o.value for i, o in enumerate(op.inputs) if isinstance(o, Constant)}}

@@ -25,6 +25,7 @@ OPTIONS = {
     "CONCATENATION": "ConcatenationOptions",
     "SLICE": "SliceOptions",
     "RESHAPE": "ReshapeOptions",
+    "TRANSPOSE": "TransposeOptions",
     "HARD_SWISH": "HardSwishOptions",
     "QUANTIZE": "QuantizeOptions",
     "DEQUANTIZE": "DequantizeOptions",

@@ -105,7 +105,7 @@ def _silu(spec: OpSpec) -> tuple[TfliteOp, ...]:
 def _concat(spec: OpSpec) -> tuple[TfliteOp, ...]:
     """XNNPACK concatenates two to five tensors: one is kept as it is, and more are added to what is there."""
     if len(spec.in_shapes) == 1:
-        return _slice(spec)
+        return _slice(spec, Constant(np.zeros(4, np.int32)))
     parts: list[Operand] = [Input(i) for i in range(len(spec.in_shapes))]
     channels = [shape[2] for shape in spec.in_shapes]
     height, width, _ = spec.out_shape
@@ -119,10 +119,29 @@ def _concat(spec: OpSpec) -> tuple[TfliteOp, ...]:
     return tuple(operators)
 
 
-def _slice(spec: OpSpec) -> tuple[TfliteOp, ...]:
-    begin = Constant(np.zeros(4, np.int32))
+def _slice(spec: OpSpec, begin: Operand) -> tuple[TfliteOp, ...]:
     size = Constant(np.array([1, *spec.out_shape], np.int32))
     return (TfliteOp("SLICE", (Input(), begin, size), spec.out_shape),)
+
+
+def _channel_shuffle(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    """The channels as rows of a matrix, one a group, that is transposed. Pixels are rows, as XNNPACK wants few axes."""
+    height, width, channels = spec.out_shape
+    rows = [height * width, spec.groups, channels // spec.groups]
+    columns = [rows[0], rows[2], rows[1]]
+    image = [1, *spec.out_shape]
+    order = Constant(np.array([0, 2, 1], np.int32))
+    return (
+        _reshape(Input(), rows),
+        TfliteOp("TRANSPOSE", (Result(0), order), tuple(columns), batch=False),
+        _reshape(Result(1), image),
+    )
+
+
+def _reshape(operand: Operand, shape: list[int]) -> TfliteOp:
+    return TfliteOp(
+        "RESHAPE", (operand, Constant(np.array(shape, np.int32))), tuple(shape), {"newShape": shape}, batch=False
+    )
 
 
 _RULES: dict[OpKind, Callable[[OpSpec], tuple[TfliteOp, ...]]] = {
@@ -136,7 +155,8 @@ _RULES: dict[OpKind, Callable[[OpSpec], tuple[TfliteOp, ...]]] = {
     OpKind.ADD: _two("ADD"),
     OpKind.MUL: _two("MUL"),
     OpKind.CONCAT: _concat,
-    OpKind.SLICE: _slice,
+    OpKind.SLICE: lambda spec: _slice(spec, Parameter("begin")),
+    OpKind.CHANNEL_SHUFFLE: _channel_shuffle,
     OpKind.RELU: _elementwise("RELU"),
     OpKind.RELU6: _elementwise("RELU6"),
     OpKind.HARD_SWISH: _elementwise("HARD_SWISH"),
@@ -156,11 +176,12 @@ _INT8_RULES = _RULES | {
 
 def _dequantized(operators: tuple[TfliteOp, ...]) -> tuple[TfliteOp, ...]:
     """Operators whose parameters are read through DEQUANTIZE, which XNNPACK does once, when it loads the file."""
-    parameters = [operand for op in operators for operand in op.inputs if isinstance(operand, Parameter)]
+    operands = [operand for op in operators for operand in op.inputs]
+    parameters = [o for o in operands if isinstance(o, Parameter) and o.name != "begin"]
 
     def shifted(operand: Operand) -> Operand:
         match operand:
-            case Parameter():
+            case Parameter() if operand in parameters:
                 return Result(parameters.index(operand))
             case Result(index):
                 return Result(index + len(parameters))

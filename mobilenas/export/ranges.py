@@ -16,7 +16,7 @@ Ranges = Mapping[str, tuple[float, float]]
 
 NOMINAL = (-6.0, 6.0)
 """The range of every value in files that are only timed."""
-KEEPS_SCALE = frozenset({"MAX_POOL_2D", "PAD", "SLICE", "CONCATENATION"})
+KEEPS_SCALE = frozenset({"MAX_POOL_2D", "PAD", "SLICE", "CONCATENATION", "RESHAPE", "TRANSPOSE"})
 """Operators whose int8 output must have the scale of every input."""
 RATIOS = {
     "ADD": (2.0**-9.9, 2.0**7.9),

@@ -23,7 +23,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """The node's "weight" or "bias", folded."""
+    """The node's "weight" or "bias", folded, or the "begin" of its slice."""
 
     name: str
 
@@ -48,6 +48,7 @@ class TfliteOp:
         out_shape: (height, width, channels) of its output; empty where it has the shape of its input.
         options: Fields of its builtin options table, by name.
         flat: Whether its output is (1, channels) and not (1, height, width, channels).
+        batch: Whether the 1 of the batch comes before `out_shape`.
         bounds: In int8, the (low, high) of its output where that follows from what it computes; else its range is that
             of the node.
     """
@@ -57,4 +58,5 @@ class TfliteOp:
     out_shape: tuple[int, ...]
     options: Mapping[str, object] = field(default_factory=dict)
     flat: bool = False
+    batch: bool = True
     bounds: tuple[float, float] | None = None

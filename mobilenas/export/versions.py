@@ -10,7 +10,7 @@ INT8_VERSIONS = {
     "DEPTHWISE_CONV_2D": 3,
     "FULLY_CONNECTED": 4,
     **dict.fromkeys(
-        ("MAX_POOL_2D", "MEAN", "PAD", "ADD", "MUL", "CONCATENATION", "SLICE", "LOGISTIC", "DEQUANTIZE"), 2
+        ("MAX_POOL_2D", "MEAN", "PAD", "ADD", "MUL", "CONCATENATION", "SLICE", "TRANSPOSE", "LOGISTIC", "DEQUANTIZE"), 2
     ),
 }
 

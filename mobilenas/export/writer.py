@@ -1,8 +1,10 @@
 """write_tflite: an OpGraph and its weights as a TFLite file, written directly."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mobilenas.errors import InputError
 from mobilenas.export.constants import float_constants, int8_constants, parameters
@@ -11,7 +13,7 @@ from mobilenas.export.lowering import DTYPES, lower
 from mobilenas.export.quantization import Quantization
 from mobilenas.export.ranges import QuantizationPlan, Ranges
 from mobilenas.export.tflite_op import Constant, Input, Parameter, Result, TfliteOp
-from mobilenas.export.weights import Array, Weights, check_fits, random_weights
+from mobilenas.export.weights import Weights, check_fits, random_weights
 from mobilenas.graph import OpGraph, OpNode, OpSpec, single_op
 from mobilenas.registry import unknown
 
@@ -95,8 +97,8 @@ def _is_flat(op: TfliteOp, sources: Sequence[bool]) -> bool:
     return op.flat or (op.code in FLAT_READERS and bool(sources) and all(sources))
 
 
-def _largest(values: Mapping[str, Array], name: str) -> float:
-    return float(np.abs(values[name]).max()) if values else 0.0
+def _largest(values: Mapping[str, npt.NDArray[Any]], name: str) -> float:
+    return float(np.abs(values[name]).max()) if name in values else 0.0
 
 
 class _Writer:
@@ -144,12 +146,17 @@ class _Writer:
             out = self._plan.result(index, number) if self._plan else None
             operands = {**given, **self._constants(op, node, self._parameters[index], given, out)}
             ordered = [operands[i] for i in range(len(op.inputs))]
-            shape = [1, *op.out_shape] if op.out_shape else self._model.shape(ordered[0])
+            shape = [1] * op.batch + [*op.out_shape] if op.out_shape else self._model.shape(ordered[0])
             results.append(self._operator(op.code, ordered, [1, shape[-1]] if flat else shape, op.options, name, out))
         return results[-1]
 
     def _constants(
-        self, op: TfliteOp, node: OpNode, values: dict[str, Array], given: dict[int, int], out: Quantization | None
+        self,
+        op: TfliteOp,
+        node: OpNode,
+        values: Mapping[str, npt.NDArray[Any]],
+        given: dict[int, int],
+        out: Quantization | None,
     ) -> dict[int, int]:
         """The tensors of an operator's constants, by position."""
         if out:

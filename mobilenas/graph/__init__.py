@@ -3,6 +3,7 @@
 from mobilenas.graph.builder import ActivationName, GraphBuilder, PaddingStyle, TensorRef
 from mobilenas.graph.graph import BatchNorm, BlockSpan, OpGraph, OpNode, single_op
 from mobilenas.graph.kind import BYTES, ELEMENTWISE, WEIGHTED, WINDOWED, Activation, OpKind, Padding, Shape
+from mobilenas.graph.network import Network
 from mobilenas.graph.op import OpSpec
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "BatchNorm",
     "BlockSpan",
     "GraphBuilder",
+    "Network",
     "OpGraph",
     "OpKind",
     "OpNode",

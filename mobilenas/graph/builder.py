@@ -188,9 +188,17 @@ class GraphBuilder:
         spec = OpSpec(OpKind.CONCAT, tuple(part.shape for part in parts), sum(part.channels for part in parts))
         return self._append(name, spec, parts)
 
-    def slice(self, x: TensorRef, out_channels: int, *, name: str) -> TensorRef:
-        """The first `out_channels` channels."""
-        return self._append(name, OpSpec(OpKind.SLICE, (x.shape,), out_channels), (x,))
+    def slice(self, x: TensorRef, out_channels: int, *, name: str, first_channel: int = 0) -> TensorRef:
+        """`out_channels` channels in a row, from `first_channel` on."""
+        spec = OpSpec(OpKind.SLICE, (x.shape,), out_channels)
+        return self._append(name, spec, (x,), first_channel=first_channel)
+
+    def channel_shuffle(self, x: TensorRef, groups: int, *, name: str) -> TensorRef:
+        """The first channel of each of `groups` groups, then the second of each, and so on.
+
+        Source: ShuffleNet, arXiv 1707.01083, section 3.1.
+        """
+        return self._append(name, OpSpec(OpKind.CHANNEL_SHUFFLE, (x.shape,), x.channels, groups=groups), (x,))
 
     def activation(self, x: TensorRef, kind: ActivationName, *, name: str) -> TensorRef:
         """An activation as an op of its own; "none" gives `x` back."""
@@ -238,11 +246,20 @@ class GraphBuilder:
         bias: bool = False,
         batch_norm: BatchNorm | None = None,
         dropout: float = 0.0,
+        first_channel: int = 0,
     ) -> TensorRef:
         if any(i.index >= len(self.inputs) + len(self._nodes) for i in inputs):
             raise InputError(f"{name}: an input belongs to another graph")
         full = ".".join((*self._scope, name))
-        node = OpNode(full, spec, tuple(i.index for i in inputs), bias=bias, batch_norm=batch_norm, dropout=dropout)
+        node = OpNode(
+            full,
+            spec,
+            tuple(i.index for i in inputs),
+            bias=bias,
+            batch_norm=batch_norm,
+            dropout=dropout,
+            first_channel=first_channel,
+        )
         self._nodes.append(node)
         return TensorRef(len(self.inputs) + len(self._nodes) - 1, spec.out_shape)
 

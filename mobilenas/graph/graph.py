@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from mobilenas.errors import InputError
-from mobilenas.graph.kind import ACTIVATION_BYTES, WEIGHTED, Shape
+from mobilenas.graph.kind import ACTIVATION_BYTES, WEIGHTED, OpKind, Shape
 from mobilenas.graph.op import OpSpec
 from mobilenas.settings import Settings
 
@@ -32,9 +32,10 @@ class OpNode(Settings):
         batch_norm: The batch norm behind it, or None.
         dropout: Share of the input that is dropped while training.
         weight_name: Prefix of its parameters in a state dict; its own name unless weights are shared.
+        first_channel: Where a slice begins; where it does costs nothing, so it is no part of the spec.
 
     Raises:
-        InputError: If an op without weights is given a bias or a batch norm.
+        InputError: If an op without weights is given a bias or a batch norm, or a slice lies outside its input.
     """
 
     name: str
@@ -44,12 +45,18 @@ class OpNode(Settings):
     batch_norm: BatchNorm | None = None
     dropout: float = 0.0
     weight_name: str = ""
+    first_channel: int = 0
 
     def __post_init__(self) -> None:
         if not self.weight_name:
             object.__setattr__(self, "weight_name", self.name)
         if (self.bias or self.batch_norm) and self.spec.kind not in WEIGHTED:
             raise InputError(f"{self.name}: {self.spec.kind} has neither bias nor batch norm")
+        last = self.spec.in_shapes[0][2] - self.spec.out_channels if self.spec.kind is OpKind.SLICE else 0
+        if not 0 <= self.first_channel <= last:
+            raise InputError(
+                f"{self.name}: first channel {self.first_channel} is not accepted; give a whole number from 0 to {last}"
+            )
 
     @property
     def params(self) -> int:

@@ -37,6 +37,7 @@ class OpKind(StrEnum):
     MUL = "mul"
     CONCAT = "concat"
     SLICE = "slice"
+    CHANNEL_SHUFFLE = "channel_shuffle"
     RELU = "relu"
     RELU6 = "relu6"
     HARD_SWISH = "hard_swish"

@@ -29,10 +29,11 @@ class OpSpec:
         in_shapes: Shapes of its inputs.
         out_channels: Channels of its output.
         kernel_size, stride, dilation: (height, width) of the window.
-        groups: Groups of a conv2d; 1 for every other kind (a depthwise convolution says so by its kind).
+        groups: Groups of a conv2d or a channel_shuffle; 1 for every other kind (a depthwise convolution says so by its
+            kind).
         padding: Explicit padding that equals TF SAME for these shapes is normalised to "same", and what pads nothing to
-            "valid" unless it equals "same", so that equal work has one key. For `pad` it is what is added around; for
-            `slice` it is unused: the first `out_channels` channels are kept.
+            "valid" unless it equals "same", so that equal work has one key. For `pad` it is what is added around; every
+            other kind leaves it unused. A `slice` keeps `out_channels` channels in a row; its node says from which on.
         activation: Fused into the op.
 
     Raises:
@@ -224,8 +225,8 @@ def _problem(spec: OpSpec) -> str:
         return f"activation {shorten(spec.activation)} cannot be fused; give 'none', 'relu' or 'relu6'"
     if spec.activation != "none" and spec.kind not in FUSES_ACTIVATION:
         return f"activation {shorten(spec.activation)} cannot be fused into {spec.kind}"
-    if spec.groups != 1 and spec.kind is not OpKind.CONV2D:
-        return "groups belong to conv2d"
+    if spec.groups != 1 and spec.kind not in (OpKind.CONV2D, OpKind.CHANNEL_SHUFFLE):
+        return "groups belong to conv2d and channel_shuffle"
     if spec.dilation != (1, 1) and spec.kind not in (OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D):
         return "dilation belongs to convolutions"
     if spec.kind not in WINDOWED:
@@ -262,6 +263,8 @@ def _channel_problem(spec: OpSpec) -> str:
         return "" if spec.out_channels % first[2] == 0 else "out_channels must be a multiple of the input's"
     elif spec.kind is OpKind.FULLY_CONNECTED:
         return ""
+    elif spec.kind is OpKind.CHANNEL_SHUFFLE and first[2] % spec.groups:
+        return "channels must divide by groups"
     elif spec.kind is OpKind.SLICE:
         return "" if spec.out_channels <= first[2] else "keeps more channels than the input has"
     else:

@@ -57,14 +57,25 @@ class Pad:
 
 
 class Slice:
-    """The first channels."""
+    """Some channels in a row."""
 
     def __init__(self, node: OpNode) -> None:
-        self.out_channels = node.spec.out_channels
+        self.first, self.stop = node.first_channel, node.first_channel + node.spec.out_channels
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, out_channels, H, W)."""
-        return x[:, : self.out_channels]
+        return x[:, self.first : self.stop]
+
+
+class ChannelShuffle:
+    """The channels of groups in turn."""
+
+    def __init__(self, node: OpNode) -> None:
+        self.groups = node.spec.groups
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        return torch.channel_shuffle(x, self.groups)
 
 
 def concat(*parts: Tensor) -> Tensor:
@@ -94,6 +105,7 @@ OPS: dict[OpKind, Callable[[OpNode], Callable[..., Tensor]]] = {
     OpKind.MUL: Product,
     OpKind.CONCAT: _always(concat),
     OpKind.SLICE: Slice,
+    OpKind.CHANNEL_SHUFFLE: ChannelShuffle,
     OpKind.RELU: _always(F.relu),
     OpKind.RELU6: _always(F.relu6),
     OpKind.HARD_SWISH: _always(F.hardswish),

@@ -3,10 +3,15 @@ import pytest
 from mobilenas.blocks import BLOCKS, HEADS, make_divisible
 from mobilenas.blocks.conv_bn_act import ConvBnAct
 from mobilenas.blocks.depthwise_separable import DepthwiseSeparable
+from mobilenas.blocks.fused_mbconv import FusedMBConv
 from mobilenas.blocks.heads.conv_pool_linear import ConvPoolLinear
 from mobilenas.blocks.heads.pool_conv_linear import PoolConvLinear
+from mobilenas.blocks.heads.pool_linear import PoolLinear
 from mobilenas.blocks.mbconv import MBConv
+from mobilenas.blocks.mixed_mbconv import MixedMBConv
 from mobilenas.blocks.squeeze_excite import SqueezeExcite
+from mobilenas.blocks.universal_inverted_bottleneck import UniversalInvertedBottleneck
+from mobilenas.errors import InputError
 from mobilenas.graph import GraphBuilder
 
 
@@ -26,7 +31,7 @@ def names(graph):
 
 def test_the_types_of_architecture_files_are_there():
     assert {"conv_bn_act", "depthwise_separable", "mbconv"} <= set(BLOCKS)
-    assert set(HEADS) == {"conv_pool_linear", "pool_conv_linear"}
+    assert set(HEADS) == {"conv_pool_linear", "pool_conv_linear", "pool_linear"}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +50,25 @@ def test_the_types_of_architecture_files_are_there():
             196 * 1536 + 49 * 4704 + 768,
         ),
         (SqueezeExcite(se_channels=4), 16 * 4 + 4 + 4 * 16 + 16, 128),
+        # 3 * 3 * 16 * 64 weights and 128 of batch norm at half the size, projection 64 * 24 + 48
+        (FusedMBConv(out_channels=24, stride=2, expanded_channels=64), 9216 + 128 + 1584, 49 * (9216 + 1536)),
+        (FusedMBConv(out_channels=24), 3456 + 48, 196 * 3456),
+        # 9 * 16 + 32, 16 * 64 + 128, 25 * 64 + 128 at half the size, 64 * 24 + 48
+        (
+            UniversalInvertedBottleneck(
+                out_channels=24, expanded_channels=64, start_kernel_size=3, middle_kernel_size=5, stride=2
+            ),
+            176 + 1152 + 1728 + 1584,
+            196 * (144 + 1024) + 49 * (1600 + 1536),
+        ),
+        # expansion in two groups: 8 * 96 + 192; 32 channels each of 3x3, 5x5 and 7x7 + 192; projection 48 * 24 + 48
+        (
+            MixedMBConv(
+                out_channels=24, kernel_sizes=(3, 5, 7), expanded_channels=96, expand_groups=2, project_groups=2
+            ),
+            960 + 32 * (9 + 25 + 49) + 192 + 1200,
+            196 * (768 + 32 * 83 + 1152),
+        ),
     ],
     ids=lambda value: getattr(value, "type", None),
 )
@@ -128,6 +152,77 @@ def test_residual_when_stride_is_1_and_channels_agree(make, out_channels, stride
     assert [name for name in names(graph) if name in ("skip_pool", "add")] == expected
     if expected == ["add"]:
         assert graph.nodes[-1].inputs[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "middle", "expected"),
+    [
+        (0, 3, ["expand", "middle", "project"]),
+        (5, 3, ["start", "expand", "middle", "project"]),
+        (3, 0, ["start", "expand", "project"]),
+        (0, 0, ["expand", "project"]),
+    ],
+)
+def test_the_four_forms_of_the_universal_inverted_bottleneck(start, middle, expected):
+    block = UniversalInvertedBottleneck(
+        out_channels=24, expanded_channels=16, start_kernel_size=start, middle_kernel_size=middle
+    )
+    graph = emit(block)
+    assert names(graph) == expected
+    activations = {node.name: node.spec.activation for node in graph.nodes}
+    assert activations == {name: "relu" if name in ("expand", "middle") else "none" for name in expected}
+
+
+def test_the_first_depthwise_convolution_has_the_stride_only_without_a_middle_one():
+    both = emit(UniversalInvertedBottleneck(out_channels=8, expanded_channels=32, start_kernel_size=3, stride=2))
+    assert [node.spec.stride[0] for node in both.nodes] == [1, 1, 2, 1]
+    block = UniversalInvertedBottleneck(
+        out_channels=8, expanded_channels=32, start_kernel_size=3, middle_kernel_size=0, stride=2
+    )
+    assert [node.spec.stride[0] for node in emit(block).nodes] == [2, 1, 1]
+    with pytest.raises(InputError, match="stride: 2 is not accepted"):
+        UniversalInvertedBottleneck(out_channels=8, expanded_channels=32, middle_kernel_size=0, stride=2)
+
+
+def test_mixed_kernels_get_equal_channels_and_the_first_the_rest():
+    graph = emit(MixedMBConv(out_channels=8, kernel_sizes=(3, 5, 7)))
+    slices = [(node.first_channel, node.spec.out_channels) for node in graph.nodes if node.spec.kind == "slice"]
+    assert slices == [(0, 6), (6, 5), (11, 5)]
+    depthwise = [node.spec.kernel_size[0] for node in graph.nodes if node.spec.kind == "depthwise_conv2d"]
+    assert depthwise == [3, 5, 7]
+    assert names(emit(MixedMBConv(out_channels=8, kernel_sizes=(5,)))) == ["depthwise", "project"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kernel_sizes": ()}, "kernel_sizes"),
+        ({"kernel_sizes": (3, 4)}, "kernel_size: 4"),
+        ({"kernel_sizes": (3,) * 17}, "kernel_sizes"),
+        ({"project_groups": 3}, "project_groups: 3 is not accepted; give a number that divides 16 and 8"),
+        ({"expanded_channels": 30, "expand_groups": 4}, "expand_groups: 4 .* divides 16 and 30"),
+    ],
+)
+def test_mixed_kernels_that_cannot_be(settings, message):
+    with pytest.raises(InputError, match=message):
+        emit(MixedMBConv(out_channels=8, **settings))
+
+
+def test_more_kernel_sizes_than_channels_are_refused():
+    with pytest.raises(InputError, match="one for each of the 2 channels"):
+        emit(MixedMBConv(out_channels=8, kernel_sizes=(3, 5, 7)), (4, 4, 2))
+
+
+def test_pool_linear_by_hand():
+    graph = emit_head(PoolLinear(dropout=0.1))
+    assert names(graph) == ["pool", "classifier"]
+    assert (graph.params, graph.nodes[-1].dropout) == (16 * 10 + 10, 0.1)
+
+
+def test_pool_conv_linear_with_batch_norm_has_it_behind_the_pool():
+    head = PoolConvLinear(expanded_channels=64, out_channels=32, activation="relu", bias=False, batch_norm=True)
+    graph = emit_head(head)
+    assert graph.params == (16 * 64 + 128) + (64 * 32 + 64) + (32 * 10 + 10)
 
 
 def test_conv_bn_act_is_never_residual():

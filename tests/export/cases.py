@@ -121,6 +121,11 @@ CASES: dict[OpKind, list[OpSpec]] = {
         )
     ],
     OpKind.SLICE: [OpSpec(OpKind.SLICE, ((4, 5, 8),), kept) for kept in (1, 5, 8)],
+    OpKind.CHANNEL_SHUFFLE: [
+        OpSpec(OpKind.CHANNEL_SHUFFLE, ((height, width, 12),), 12, groups=groups)
+        for height, width in ((4, 5), (1, 1))
+        for groups in (1, 2, 3, 12)
+    ],
     **{kind: elementwise(kind) for kind in (OpKind.RELU, OpKind.RELU6, OpKind.HARD_SWISH)},
     **{kind: elementwise(kind) for kind in (OpKind.HARD_SIGMOID, OpKind.SIGMOID, OpKind.SILU)},
 }

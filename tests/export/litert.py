@@ -19,6 +19,11 @@ def plan(process: LiteRTProcess, model: bytes) -> tuple[list[str], int, list[str
     return operators, len(answer["operators"]) - len(operators), answer["undelegated"]
 
 
+def without_reshape(operators: list[str]) -> list[str]:
+    """The operators but those between (1, channels) and four dimensions, which depend on what comes before an op."""
+    return [name for name in operators if name != "RESHAPE"]
+
+
 def images(graph: OpGraph, seed: int = 0) -> list[NDArray[np.float32]]:
     """One random input of the network, channels last."""
     rng = np.random.default_rng(seed)

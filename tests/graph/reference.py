@@ -40,6 +40,8 @@ def run_op(spec: OpSpec, *inputs: Tensor) -> Tensor:
             return torch.cat(inputs, 1)
         case OpKind.SLICE:
             return x[:, : spec.out_channels]
+        case OpKind.CHANNEL_SHUFFLE:
+            return F.channel_shuffle(x, spec.groups)
         case _:
             return F.relu(x)
 

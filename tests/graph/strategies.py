@@ -109,7 +109,13 @@ def _pad(draw, builder, x, values):
 
 
 def _slice(draw, builder, x, values):
-    return builder.slice(x, draw(st.integers(1, x.channels)), name="slice")
+    kept = draw(st.integers(1, x.channels))
+    return builder.slice(x, kept, name="slice", first_channel=draw(st.integers(0, x.channels - kept)))
+
+
+def _channel_shuffle(draw, builder, x, values):
+    groups = draw(st.sampled_from([n for n in range(1, x.channels + 1) if x.channels % n == 0]))
+    return builder.channel_shuffle(x, groups, name="shuffle")
 
 
 def _activation(draw, builder, x, values):
@@ -125,6 +131,7 @@ def _fully_connected(draw, builder, x, values):
 STEPS = {
     "activation": _activation,
     "add": _add,
+    "channel_shuffle": _channel_shuffle,
     "concat": _concat,
     "conv": _conv,
     "depthwise": _depthwise,

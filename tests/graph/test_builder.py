@@ -1,7 +1,7 @@
 import pytest
 
 from mobilenas.errors import InputError
-from mobilenas.graph import BlockSpan, GraphBuilder, OpKind
+from mobilenas.graph import BlockSpan, GraphBuilder, OpGraph, OpKind
 
 
 def test_scopes_name_nodes_and_blocks():
@@ -68,6 +68,18 @@ def test_references_of_another_graph_are_refused():
     builder = GraphBuilder((8, 8, 3))
     with pytest.raises(InputError, match="act: an input belongs to another graph"):
         builder.activation(ref, "relu", name="act")
+
+
+def test_a_slice_begins_where_it_is_told_and_costs_the_same():
+    builder = GraphBuilder((4, 4, 8))
+    (x,) = builder.inputs
+    graph = builder.finish(builder.slice(x, 3, name="a"), builder.slice(x, 3, name="b", first_channel=5))
+    assert [node.first_channel for node in graph.nodes] == [0, 5]
+    assert len(graph.op_counts()) == 1
+    assert OpGraph.from_dict(graph.to_dict()) == graph
+    for wrong in (-1, 6):
+        with pytest.raises(InputError, match=f"cut: first channel {wrong} .* 0 to 5"):
+            builder.slice(x, 3, name="cut", first_channel=wrong)
 
 
 def test_two_inputs():

@@ -35,6 +35,7 @@ MAP = ((4, 6, 8),)
         (OpSpec(OpKind.MUL, ((14, 14, 96), (1, 1, 96)), 96), (14, 14, 96), 0, 0),
         (OpSpec(OpKind.CONCAT, ((4, 4, 3), (4, 4, 5)), 8), (4, 4, 8), 0, 0),
         (OpSpec(OpKind.SLICE, ((4, 4, 8),), 5), (4, 4, 5), 0, 0),
+        (OpSpec(OpKind.CHANNEL_SHUFFLE, ((4, 4, 8),), 8, groups=2), (4, 4, 8), 0, 0),
         (OpSpec(OpKind.PAD, ((4, 4, 8),), 8, padding=((0, 1), (2, 3))), (5, 9, 8), 0, 0),
     ],
 )
@@ -174,6 +175,7 @@ def test_explicit_padding_that_equals_same_is_same():
             "windows without a value",
         ),
         ({"kind": OpKind.SLICE, "in_shapes": MAP, "out_channels": 9}, "more channels"),
+        ({"kind": OpKind.CHANNEL_SHUFFLE, "in_shapes": MAP, "out_channels": 8, "groups": 3}, "divide by groups"),
         ({"kind": OpKind.ADD, "in_shapes": MAP, "out_channels": 8}, "two inputs"),
         ({"kind": OpKind.ADD, "in_shapes": ((4, 6, 8), (4, 5, 8)), "out_channels": 8}, "broadcast"),
         ({"kind": OpKind.CONCAT, "in_shapes": ((4, 6, 8), (4, 5, 8)), "out_channels": 16}, "height or width"),

@@ -77,6 +77,11 @@ CASES = {
     ),
     OpKind.CONCAT: (spec_of(OpKind.CONCAT, COUNT, COUNT, out_channels=2), [COUNT, 10 * COUNT], TWO),
     OpKind.SLICE: (spec_of(OpKind.SLICE, TWO, out_channels=1), [TWO], COUNT),
+    OpKind.CHANNEL_SHUFFLE: (
+        spec_of(OpKind.CHANNEL_SHUFFLE, SIGNED, out_channels=6, groups=2),
+        [SIGNED],
+        scores(-4.0, 1.0, -1.0, 4.0, 0.0, 8.0),
+    ),
     OpKind.RELU: (spec_of(OpKind.RELU, SIGNED, out_channels=6), [SIGNED], scores(0, 0, 0, 1, 4, 8)),
     OpKind.RELU6: (spec_of(OpKind.RELU6, SIGNED, out_channels=6), [SIGNED], scores(0, 0, 0, 1, 4, 6)),
     OpKind.HARD_SWISH: (

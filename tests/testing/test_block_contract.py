@@ -10,8 +10,17 @@ import pytest
 from mobilenas.blocks import BLOCKS, Block
 from mobilenas.testing.block_contract import BlockContract
 
-NUMBERS: dict[str, tuple[int, ...]] = {"kernel_size": (3, 5), "stride": (1, 2)}
+NUMBERS: dict[str, tuple[int, ...]] = {
+    "kernel_size": (3, 5),
+    "start_kernel_size": (0, 3),
+    "middle_kernel_size": (0, 5),
+    "stride": (1, 2),
+    "expand_groups": (1, 2),
+    "project_groups": (1, 2),
+}
 """Values of whole-number settings; every other one is a count of channels."""
+LISTS: dict[str, tuple[tuple[int, ...], ...]] = {"kernel_sizes": ((3,), (3, 5))}
+"""Values of settings that are lists."""
 CHANNELS = (8, 24)
 
 
@@ -34,6 +43,8 @@ def examples() -> Iterator[Any]:
 
 def _options(cls: type[Block], setting: str) -> tuple[Any, ...]:
     """Values that a setting may have, by its type."""
+    if setting in LISTS:
+        return LISTS[setting]
     hint = get_type_hints(cls)[setting]
     kinds = get_args(hint) if get_origin(hint) is not Literal and get_args(hint) else (hint,)
     values: list[Any] = []
