@@ -8,15 +8,21 @@ Differs from the paper: nothing.
 from functools import partial
 
 from mobilenas.arch import Arch
-from mobilenas.blocks import Block, make_divisible
+from mobilenas.blocks import make_divisible
 from mobilenas.blocks.conv_bn_act import ConvBnAct
 from mobilenas.blocks.heads.conv_pool_linear import ConvPoolLinear
-from mobilenas.blocks.mbconv import MBConv
+from mobilenas.models._stages import Row, check_width, mbconv_stages, widened
 from mobilenas.models.published import Published
-from mobilenas.settings import check
 
-# expand ratio, channels, layers, stride of the first layer
-STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+STAGES = (
+    Row(expand_ratio=1, kernel_size=3, stride=1, out_channels=16, layers=1),
+    Row(expand_ratio=6, kernel_size=3, stride=2, out_channels=24, layers=2),
+    Row(expand_ratio=6, kernel_size=3, stride=2, out_channels=32, layers=3),
+    Row(expand_ratio=6, kernel_size=3, stride=2, out_channels=64, layers=4),
+    Row(expand_ratio=6, kernel_size=3, stride=1, out_channels=96, layers=3),
+    Row(expand_ratio=6, kernel_size=3, stride=2, out_channels=160, layers=3),
+    Row(expand_ratio=6, kernel_size=3, stride=1, out_channels=320, layers=1),
+)
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
 
 
@@ -30,35 +36,20 @@ def mobilenet_v2(*, width_multiplier: float = 1.0, name: str = "mobilenet_v2") -
     Raises:
         FieldError: If the width multiplier is not a number above 0, up to 10.
     """
-    check(0 < width_multiplier <= 10, "width_multiplier", width_multiplier, "a number above 0, at most 10")
-    channels = make_divisible(STEM_CHANNELS * width_multiplier)
-    stem = ConvBnAct(out_channels=channels, stride=2, activation="relu6")
-    stages: list[tuple[Block, ...]] = []
-    for expand_ratio, base, layers, stride in STAGES:
-        out_channels = make_divisible(base * width_multiplier)
-        stage = []
-        for layer in range(layers):
-            stage.append(
-                MBConv.from_ratios(
-                    in_channels=channels,
-                    out_channels=out_channels,
-                    expand_ratio=expand_ratio,
-                    stride=stride if layer == 0 else 1,
-                    activation="relu6",
-                )
-            )
-            channels = out_channels
-        stages.append(tuple(stage))
+    check_width(width_multiplier)
+    stem = ConvBnAct(out_channels=make_divisible(STEM_CHANNELS * width_multiplier), stride=2, activation="relu6")
+    stages = mbconv_stages(stem.out_channels, widened(STAGES, width_multiplier), activation="relu6")
     head = ConvPoolLinear(
         out_channels=make_divisible(HEAD_CHANNELS * max(1.0, width_multiplier)), activation="relu6", dropout=0.2
     )
-    return Arch(stem=stem, stages=tuple(stages), head=head, name=name)
+    return Arch(stem=stem, stages=stages, head=head, name=name)
 
 
 _SLIM = "github.com/tensorflow/models research/slim/nets/mobilenet/README.md"
 _WITHOUT_BATCH_NORM = "the published parameters leave out batch norm's"
 NETWORKS = {
     "mobilenet_v2": Published(
+        second="torchvision.mobilenet_v2",
         build=mobilenet_v2,
         params=3_504_872,
         params_millions=3.4,
@@ -68,6 +59,7 @@ NETWORKS = {
         remark=f"{_WITHOUT_BATCH_NORM}: 3.47 M, of which the paper prints 3.4",
     ),
     "mobilenet_v2_1.4": Published(
+        second="timm.mobilenetv2_140",
         build=partial(mobilenet_v2, width_multiplier=1.4, name="mobilenet_v2_1.4"),
         params=6_108_776,
         params_millions=6.06,
@@ -78,6 +70,7 @@ NETWORKS = {
         remark=_WITHOUT_BATCH_NORM,
     ),
     "mobilenet_v2_0.75": Published(
+        second="timm.mobilenetv2_075",
         build=partial(mobilenet_v2, width_multiplier=0.75, name="mobilenet_v2_0.75"),
         params=2_636_424,
         params_millions=2.61,
@@ -88,6 +81,7 @@ NETWORKS = {
         remark=_WITHOUT_BATCH_NORM,
     ),
     "mobilenet_v2_0.5": Published(
+        second="timm.mobilenetv2_050",
         build=partial(mobilenet_v2, width_multiplier=0.5, name="mobilenet_v2_0.5"),
         params=1_968_680,
         params_millions=1.95,
@@ -98,6 +92,7 @@ NETWORKS = {
         remark=_WITHOUT_BATCH_NORM,
     ),
     "mobilenet_v2_0.35": Published(
+        second="timm.mobilenetv2_035",
         build=partial(mobilenet_v2, width_multiplier=0.35, name="mobilenet_v2_0.35"),
         params=1_677_128,
         params_millions=1.66,

@@ -1,15 +1,20 @@
-"""MobileNetV3 Large and Small.
+"""MobileNetV3 Large and Small, minimalistic ones too.
 
-Source: Howard et al., arXiv 1905.02244, tables 1 and 2 (networks), table 3 (figures).
+Source: Howard et al., arXiv 1905.02244, tables 1 and 2 (networks), table 3 (figures); width multipliers and the
+minimalistic networks: github.com/tensorflow/models research/slim/nets/mobilenet.
 Differs from the paper: squeeze-and-excitation's quarter of the expanded channels is rounded to a multiple of 8, as in
 the authors' reference, github.com/tensorflow/models research/slim/nets/mobilenet.
 """
+
+from functools import partial
 
 from mobilenas.arch import Arch
 from mobilenas.blocks import Block, make_divisible
 from mobilenas.blocks.conv_bn_act import ConvBnAct
 from mobilenas.blocks.heads.pool_conv_linear import PoolConvLinear
 from mobilenas.blocks.mbconv import MBConv
+from mobilenas.graph import ActivationName
+from mobilenas.models._stages import check_width
 from mobilenas.models.published import Published
 
 Row = tuple[int, int, int, bool, str, int]
@@ -47,38 +52,67 @@ SMALL: tuple[Row, ...] = (
 )
 
 
-def _mobilenet_v3(name: str, rows: tuple[Row, ...], head: PoolConvLinear) -> Arch:
+STEM_CHANNELS = 16
+
+
+def _mobilenet_v3(
+    name: str, rows: tuple[Row, ...], head: tuple[int, int], width_multiplier: float, minimalistic: bool
+) -> Arch:
+    check_width(width_multiplier)
+    swish: ActivationName = "relu" if minimalistic else "hard_swish"
+    base, channels = STEM_CHANNELS, make_divisible(STEM_CHANNELS * width_multiplier)
+    stem = ConvBnAct(out_channels=channels, stride=2, activation=swish)
     stages: list[list[Block]] = []
     for kernel_size, expanded, out_channels, squeeze, activation, stride in rows:
         if stride == 2 or not stages:
             stages.append([])
+        expanded_channels = make_divisible(channels * expanded / base)
+        base, channels = out_channels, make_divisible(out_channels * width_multiplier)
         stages[-1].append(
             MBConv(
-                out_channels=out_channels,
-                kernel_size=kernel_size,
+                out_channels=channels,
+                kernel_size=3 if minimalistic else kernel_size,
                 stride=stride,
-                expanded_channels=expanded,
-                se_channels=make_divisible(expanded / 4) if squeeze else 0,
+                expanded_channels=expanded_channels,
+                se_channels=make_divisible(expanded_channels / 4) if squeeze and not minimalistic else 0,
                 se_gate="hard_sigmoid",
-                activation="hard_swish" if activation == "hard_swish" else "relu",
+                activation=swish if activation == "hard_swish" else "relu",
             )
         )
-    stem = ConvBnAct(out_channels=16, stride=2, activation="hard_swish")
-    return Arch(stem=stem, stages=tuple(tuple(stage) for stage in stages), head=head, name=name)
+    expanded, out_channels = head
+    end = PoolConvLinear(
+        expanded_channels=make_divisible(expanded * width_multiplier),
+        out_channels=make_divisible(out_channels * max(1.0, width_multiplier)),
+        activation=swish,
+        dropout=0.2,
+    )
+    return Arch(stem=stem, stages=tuple(tuple(stage) for stage in stages), head=end, name=name)
 
 
-def mobilenet_v3_large() -> Arch:
-    """MobileNetV3-Large 1.0."""
-    head = PoolConvLinear(expanded_channels=960, out_channels=1280, dropout=0.2)
-    return _mobilenet_v3("mobilenet_v3_large", LARGE, head)
+def mobilenet_v3_large(
+    *, width_multiplier: float = 1.0, minimalistic: bool = False, name: str = "mobilenet_v3_large"
+) -> Arch:
+    """MobileNetV3-Large.
+
+    Args:
+        width_multiplier: Factor on all channels, rounded to multiples of 8; the last layer never gets narrower.
+        minimalistic: Without squeeze-and-excitation, h-swish and 5x5 kernels.
+        name: Name of the network.
+
+    Raises:
+        FieldError: If the width multiplier is not a number above 0, up to 10.
+    """
+    return _mobilenet_v3(name, LARGE, (960, 1280), width_multiplier, minimalistic)
 
 
-def mobilenet_v3_small() -> Arch:
-    """MobileNetV3-Small 1.0."""
-    head = PoolConvLinear(expanded_channels=576, out_channels=1024, dropout=0.2)
-    return _mobilenet_v3("mobilenet_v3_small", SMALL, head)
+def mobilenet_v3_small(
+    *, width_multiplier: float = 1.0, minimalistic: bool = False, name: str = "mobilenet_v3_small"
+) -> Arch:
+    """MobileNetV3-Small; arguments as `mobilenet_v3_large` has them."""
+    return _mobilenet_v3(name, SMALL, (576, 1024), width_multiplier, minimalistic)
 
 
+_SLIM = "github.com/tensorflow/models research/slim/nets/mobilenet/README.md"
 NETWORKS = {
     "mobilenet_v3_large": Published(
         build=mobilenet_v3_large,
@@ -87,7 +121,26 @@ NETWORKS = {
         macs_millions=219,
         top1=0.752,
         source="arXiv 1905.02244, table 3",
+        second="torchvision.mobilenet_v3_large",
         remark="the paper gives 219 M MACs; the network has 217 M, as slim's README says of its checkpoint",
+    ),
+    "mobilenet_v3_large_0.75": Published(
+        build=partial(mobilenet_v3_large, width_multiplier=0.75, name="mobilenet_v3_large_0.75"),
+        params=3_993_528,
+        params_millions=4.0,
+        macs_millions=155,
+        top1=0.733,
+        source=_SLIM,
+        second="timm.tf_mobilenetv3_large_075",
+    ),
+    "mobilenet_v3_large_minimalistic": Published(
+        build=partial(mobilenet_v3_large, minimalistic=True, name="mobilenet_v3_large_minimalistic"),
+        params=3_924_288,
+        params_millions=3.9,
+        macs_millions=209,
+        top1=0.723,
+        source=_SLIM,
+        second="timm.tf_mobilenetv3_large_minimal_100",
     ),
     "mobilenet_v3_small": Published(
         build=mobilenet_v3_small,
@@ -96,5 +149,26 @@ NETWORKS = {
         macs_millions=56,
         top1=0.674,
         source="arXiv 1905.02244, table 3",
+        second="torchvision.mobilenet_v3_small",
+    ),
+    "mobilenet_v3_small_0.75": Published(
+        build=partial(mobilenet_v3_small, width_multiplier=0.75, name="mobilenet_v3_small_0.75"),
+        params=2_041_872,
+        params_millions=2.4,
+        macs_millions=44,
+        top1=0.654,
+        source=_SLIM,
+        second="timm.tf_mobilenetv3_small_075",
+        remark="slim's README gives 2.4 M params for it; the network has 2.04 M, as timm's port of the checkpoint",
+    ),
+    "mobilenet_v3_small_minimalistic": Published(
+        build=partial(mobilenet_v3_small, minimalistic=True, name="mobilenet_v3_small_minimalistic"),
+        params=2_044_736,
+        params_millions=2.0,
+        macs_millions=65,
+        top1=0.619,
+        source=_SLIM,
+        second="timm.tf_mobilenetv3_small_minimal_100",
+        remark="slim's README gives 65 M MACs for it (and 66 M for Small, which the paper has as 56); it has 52 M",
     ),
 }

@@ -13,20 +13,23 @@ class Published:
     Attributes:
         build: Gives the network.
         params: Parameters, exact.
-        params_millions: As published, in millions.
-        macs_millions: As published, in millions.
+        params_millions: As published, in millions; None where nothing was.
+        macs_millions: As published, in millions; None where nothing was.
         params_step_millions, macs_step_millions: What one unit of the last published digit is worth.
         top1: ImageNet top-1 accuracy as published, [0, 1]; None where none was.
         source: Where the figures stand.
-        remark: Where a published figure is more than one unit of its last digit away from the network.
+        second: A second implementation, as `torchvision.<name>` or `timm.<name>`: tests hold the network against it.
+            Empty where there is none.
+        remark: Where a published figure is more than one unit of its last digit away from the network, or missing.
     """
 
     build: Callable[[], Arch]
     params: int
-    params_millions: float
-    macs_millions: float
-    top1: float | None
+    params_millions: float | None = None
+    macs_millions: float | None = None
+    top1: float | None = None
     source: str
     params_step_millions: float = 0.1
     macs_step_millions: float = 1.0
+    second: str = ""
     remark: str = ""

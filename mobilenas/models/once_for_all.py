@@ -1,0 +1,184 @@
+"""Networks of Once-for-All and ProxylessNAS from their `net.config` files.
+
+Source: Cai et al., arXiv 1908.09791; the files' fields: github.com/mit-han-lab/once-for-all ofa/utils/layers.py.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mobilenas.arch import Arch
+from mobilenas.blocks import Block, Head, make_divisible
+from mobilenas.blocks.conv_bn_act import ConvBnAct
+from mobilenas.blocks.heads.conv_pool_linear import ConvPoolLinear
+from mobilenas.blocks.heads.pool_conv_linear import PoolConvLinear
+from mobilenas.blocks.heads.pool_linear import PoolLinear
+from mobilenas.blocks.mbconv import MBConv
+from mobilenas.errors import FieldError, InputError, shorten
+from mobilenas.graph import ActivationName
+from mobilenas.storage import read_json
+
+ACTIVATIONS: dict[str | None, ActivationName] = {
+    None: "none",
+    "none": "none",
+    "relu": "relu",
+    "relu6": "relu6",
+    "h_swish": "hard_swish",
+    "sigmoid": "sigmoid",
+    "h_sigmoid": "hard_sigmoid",
+}
+LAYERS = ("MBConvLayer", "MBInvertedConvLayer")
+ZERO = "ZeroLayer"
+DEFAULT_EPSILON = {"ProxylessNASNets": 1e-3}
+
+
+def load_net_config(path: Path, *, resolution: int = 224) -> Arch:
+    """Reads a `net.config` file; the network is called after its folder.
+
+    Raises:
+        InputError: If it cannot be read or is no such file; the text names the field.
+    """
+    try:
+        return from_net_config(read_json(path), name=path.resolve().parent.name or path.stem, resolution=resolution)
+    except FieldError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def from_net_config(data: object, *, name: str = "once_for_all", resolution: int = 224) -> Arch:
+    """The network of a `net.config`.
+
+    Args:
+        data: The file's JSON.
+        name: Name of the network.
+        resolution: Input size in pixels; the file has none, `run.config` beside it has it as `image_size`.
+
+    Returns:
+        The network with torch's symmetric padding, as the checkpoints need it.
+
+    Raises:
+        FieldError: If a field is missing or not accepted.
+    """
+    root = _Fields(data, "")
+    first = root.child("first_conv")
+    stem = ConvBnAct(
+        out_channels=first.integer("out_channels"),
+        kernel_size=first.integer("kernel_size"),
+        stride=first.integer("stride"),
+        activation=first.activation(),
+    )
+    channels, stages = stem.out_channels, list[tuple[Block, ...]]()
+    for block in root.children("blocks"):
+        made = _block(block, channels)
+        if made is None:
+            continue
+        if made.stride == 2 or made.out_channels != channels or not stages:
+            stages.append(())
+        stages[-1] = (*stages[-1], made)
+        channels = made.out_channels
+    classifier = root.child("classifier")
+    norm = root.optional("bn")
+    epsilon = norm.value("eps") if norm else DEFAULT_EPSILON.get(str(root.value("name")), 1e-5)
+    return Arch(
+        stem=stem,
+        stages=tuple(stages),
+        head=_head(root, classifier),
+        resolution=resolution,
+        num_classes=classifier.integer("out_features"),
+        padding="symmetric",
+        bn_epsilon=float(epsilon),
+        name=name,
+    )
+
+
+def _block(block: "_Fields", channels: int) -> MBConv | None:
+    """One block; None where the search chose to skip it."""
+    conv = block.optional("mobile_inverted_conv") or block.optional("conv")
+    if conv is None or conv.value("name") == ZERO:
+        return None
+    conv.expect("name", *LAYERS)
+    conv.expect("in_channels", channels)
+    conv.expect("groups", None)
+    ratio = conv.value("expand_ratio")
+    expanded = conv.value("mid_channels") or round(channels * ratio)
+    if ratio != 1 and expanded == channels:
+        raise FieldError("mid_channels", expanded, "a number that is not in_channels", conv.where)
+    shortcut = block.optional("shortcut")
+    return MBConv(
+        out_channels=conv.integer("out_channels"),
+        kernel_size=conv.integer("kernel_size"),
+        stride=conv.integer("stride"),
+        expanded_channels=0 if ratio == 1 else int(expanded),
+        se_channels=make_divisible(int(expanded) // 4) if conv.value("use_se") else 0,
+        se_gate="hard_sigmoid",
+        activation=conv.activation(),
+        residual=shortcut is not None and shortcut.value("name") != ZERO,
+    )
+
+
+def _head(root: "_Fields", classifier: "_Fields") -> Head:
+    dropout = float(classifier.value("dropout_rate") or 0.0)
+    expand, mix = root.optional("final_expand_layer"), root.optional("feature_mix_layer")
+    if mix is None:
+        return PoolLinear(dropout=dropout)
+    out_channels, activation = mix.integer("out_channels"), mix.activation()
+    if expand is None:
+        return ConvPoolLinear(out_channels=out_channels, activation=activation, dropout=dropout)
+    expand.expect("act_func", mix.value("act_func"))
+    return PoolConvLinear(
+        expanded_channels=expand.integer("out_channels"),
+        out_channels=out_channels,
+        activation=activation,
+        bias=bool(mix.value("bias")),
+        batch_norm=bool(mix.value("use_bn")),
+        dropout=dropout,
+    )
+
+
+class _Fields:
+    """An object of the file and where it stands there."""
+
+    def __init__(self, data: object, where: str) -> None:
+        if not isinstance(data, Mapping):
+            raise FieldError(where or "net.config", data, "an object with fields")
+        self._data, self.where = data, where
+
+    def value(self, name: str) -> Any:
+        """A field, None where it is absent."""
+        return self._data.get(name)
+
+    def integer(self, name: str) -> int:
+        """A field that must be a whole number."""
+        value = self.value(name)
+        if type(value) is not int:
+            raise FieldError(name, value, "a whole number", self.where)
+        return value
+
+    def activation(self) -> ActivationName:
+        """The field `act_func`."""
+        name = self.value("act_func")
+        if (name is not None and not isinstance(name, str)) or name not in ACTIVATIONS:
+            raise FieldError("act_func", name, " or ".join(map(str, ACTIVATIONS)), self.where)
+        return ACTIVATIONS[name]
+
+    def expect(self, name: str, *accepted: object) -> None:
+        """Raises `FieldError` unless a field is one of some values."""
+        if self.value(name) not in accepted:
+            raise FieldError(name, self.value(name), " or ".join(map(shorten, accepted)), self.where)
+
+    def child(self, name: str) -> "_Fields":
+        """A field that is an object."""
+        return _Fields(self.value(name), self._path(name))
+
+    def optional(self, name: str) -> "_Fields | None":
+        """A field that is an object, or None where it is absent or null."""
+        return None if self.value(name) is None else self.child(name)
+
+    def children(self, name: str) -> list["_Fields"]:
+        """A field that is a list of objects."""
+        value = self.value(name)
+        if not isinstance(value, list):
+            raise FieldError(name, value, "a list of objects", self.where)
+        return [_Fields(item, f"{self._path(name)}[{i}]") for i, item in enumerate(value)]
+
+    def _path(self, name: str) -> str:
+        return f"{self.where}.{name}" if self.where else name
