@@ -17,6 +17,7 @@ LEVELS = (
     ("arch",),
     ("models", "spaces"),
     ("nn", "export"),
+    ("pretrained",),
     ("runners",),
     ("latency",),
     ("objectives",),
@@ -39,7 +40,19 @@ SIBLINGS = {("nn", "export")}
 
 LIGHT_ROOMS = {
     *LEVELS[ROOT],
-    *("graph", "blocks", "arch", "models", "spaces", "export", "runners", "latency", "objectives", "history"),
+    *(
+        "graph",
+        "blocks",
+        "arch",
+        "models",
+        "spaces",
+        "export",
+        "pretrained",
+        "runners",
+        "latency",
+        "objectives",
+        "history",
+    ),
 }
 HEAVY = ("torch", "torchvision", "accelerate", "sklearn", "pandas", "PIL")
 SEARCHERS_USERS = {"searchers", "run", "cli", "testing"}

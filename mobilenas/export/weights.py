@@ -3,8 +3,9 @@
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,30 +88,57 @@ def read_weights(path: Path, graph: OpGraph) -> dict[str, Array]:
         InputError: If the file cannot be read, is no safetensors file, or does not fit; the text names the first
             tensors that differ.
     """
+    return fitted(read_tensors(path), graph, str(path))
+
+
+def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """All tensors of a safetensors file.
+
+    Raises:
+        InputError: If the file cannot be read or is no safetensors file.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     check_safetensors(path)
     try:
-        found = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         # the last two: element types that numpy does not have, such as bfloat16
         raise InputError(f"cannot read weights {path}: {error}; give a .safetensors file of float32") from error
+
+
+def fitted(found: Mapping[str, npt.NDArray[Any]], graph: OpGraph, source: str) -> dict[str, Array]:
+    """Tensors as the weights of `graph`.
+
+    Args:
+        found: The tensors by name; `num_batches_tracked` and nothing else may be left over.
+        graph: The network; its `state_shapes` must all be there.
+        source: What errors call them.
+
+    Raises:
+        InputError: If they do not fit; the text names the first tensors that differ.
+    """
     wanted = graph.state_shapes()
     extra = [name for name in found if name not in wanted and not name.endswith("num_batches_tracked")]
     problems = [f"{name} is missing" for name in wanted if name not in found]
     problems += [f"{name} is not in the network" for name in extra]
     for name, shape in wanted.items():
         if name in found:
-            problems += _tensor_problems(name, found[name], shape)
-    if problems:
-        rest = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise InputError(f"{path} does not fit the network: {'; '.join(problems[:3])}{rest}")
+            problems += tensor_problems(name, found[name], shape)
+    require_fit(source, problems)
     return {name: found[name].astype(np.float32, copy=False) for name in wanted}
 
 
-def _tensor_problems(name: str, found: npt.NDArray[np.generic], shape: tuple[int, ...]) -> list[str]:
-    """What is wrong with one tensor: nothing or one thing."""
+def require_fit(source: str, problems: Sequence[str]) -> None:
+    """Raises `InputError` that names the first of the problems, if there are any."""
+    if problems:
+        rest = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise InputError(f"{source} does not fit the network: {'; '.join(problems[:3])}{rest}")
+
+
+def tensor_problems(name: str, found: npt.NDArray[np.generic], shape: tuple[int, ...]) -> list[str]:
+    """What is wrong with one tensor that the network wants in a shape: nothing or one thing."""
     if found.shape != shape:
         return [f"{name} has shape {found.shape}, the network {shape}"]
     if found.dtype.kind != "f":
@@ -119,7 +147,7 @@ def _tensor_problems(name: str, found: npt.NDArray[np.generic], shape: tuple[int
     values = found.astype(np.float64)
     if not (np.abs(values) <= largest).all():
         return [f"{name} holds values that are not finite in float32"]
-    if name.endswith("batch_norm.running_var") and (values < 0).any():
+    if "running_var" in name and (values < 0).any():
         return [f"{name} holds values below 0"]
     return []
 

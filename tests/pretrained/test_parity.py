@@ -1,0 +1,63 @@
+"""The same outputs as the originals' own modules, with the weights mapped by name."""
+
+from dataclasses import replace
+
+import pytest
+import timm
+import torch
+import torchvision
+from originals import randomise
+from published_names import published_names
+
+from mobilenas import models
+from mobilenas.nn import GraphModule, set_weights
+from mobilenas.pretrained import LAYOUTS
+from mobilenas.pretrained.matching import matched
+
+MARKS = {param.values[0]: param.marks for param in published_names()}
+PAIRS = [
+    pytest.param(library, name, original, id=f"{library}-{original.name}", marks=MARKS[name])
+    for library in ("torchvision", "timm")
+    for name, originals in LAYOUTS[library].originals.items()
+    for original in originals
+]
+RESOLUTION = 64
+
+
+def module_of(library: str, name: str) -> torch.nn.Module:
+    return getattr(torchvision.models, name)() if library == "torchvision" else timm.create_model(name)
+
+
+@pytest.mark.parametrize(("library", "name", "original"), PAIRS)
+def test_same_outputs(library: str, name: str, original) -> None:
+    torch.manual_seed(0)
+    module = module_of(library, original.name)
+    images = torch.randn(4, 3, RESOLUTION, RESOLUTION)
+    randomise(module, images)
+    arch = replace(models.get(name, resolution=RESOLUTION), padding=original.padding, bn_epsilon=original.bn_epsilon)
+    found = {key: value.numpy() for key, value in module.state_dict().items()}
+    ours = GraphModule(arch.graph()).eval()
+    set_weights(ours, matched(arch, LAYOUTS[library], found, source=original.name))
+    with torch.no_grad():
+        wanted, given = module(images), ours(images)
+    largest = wanted.abs().max()
+    assert (given - wanted).abs().max() <= 1e-4 * largest
+    # what the comparison can see: another image
+    assert (wanted[0] - wanted[1]).abs().max() > 0.1 * largest
+
+
+@pytest.mark.parametrize(("library", "name"), [("torchvision", "efficientnet_b0"), ("timm", "mixnet_s")])
+def test_padding_and_epsilon_are_seen(library: str, name: str) -> None:
+    """With our own padding, or another epsilon, the outputs differ: so parity says that both are right."""
+    torch.manual_seed(0)
+    original = LAYOUTS[library].originals[name][-1]
+    module = module_of(library, original.name)
+    images = torch.randn(4, 3, RESOLUTION, RESOLUTION)
+    randomise(module, images)
+    found = {key: value.numpy() for key, value in module.state_dict().items()}
+    for padding, epsilon in (("same", original.bn_epsilon), (original.padding, 0.1)):
+        arch = replace(models.get(name, resolution=RESOLUTION), padding=padding, bn_epsilon=epsilon)
+        ours = GraphModule(arch.graph()).eval()
+        set_weights(ours, matched(arch, LAYOUTS[library], found, source=original.name))
+        with torch.no_grad():
+            assert (ours(images) - module(images)).abs().max() > 1e-2
