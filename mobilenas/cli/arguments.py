@@ -9,15 +9,19 @@ import typer
 
 from mobilenas import models
 from mobilenas.arch import Arch
+from mobilenas.cli.output import note
 from mobilenas.errors import FieldError, InputError
-from mobilenas.export import DTYPES
+from mobilenas.export import DTYPES, Weights, read_weights
+from mobilenas.extras import require
+from mobilenas.graph import Network
+from mobilenas.models.once_for_all import load_net_config
+from mobilenas.pretrained import pretrained
 from mobilenas.registry import unknown
 from mobilenas.runners import Device
 
-Model = Annotated[str, typer.Argument(help="A published network (mobilenas models) or an architecture file (.json).")]
-Models = Annotated[
-    list[str], typer.Argument(metavar="MODEL...", help="Published networks or architecture files (.json).")
-]
+MODEL = "a published network (mobilenas models), an architecture file (.json), or module:function of a torch module"
+Model = Annotated[str, typer.Argument(help=f"{MODEL[0].upper()}{MODEL[1:]}.")]
+Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help=f"Each {MODEL}.")]
 DeviceName = Annotated[str, typer.Option("--device", help="A device (mobilenas devices) or the path of its .toml.")]
 BenchmarkBinary = Annotated[
     str | None,
@@ -25,7 +29,13 @@ BenchmarkBinary = Annotated[
 ]
 Dtype = Annotated[str, typer.Option("--dtype", help=f"Element type: {', '.join(DTYPES)}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A .safetensors file; random weights without it.")]
+WeightsSource = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="A .safetensors or .pth file, torchvision or timm; without it random, or the module's own.",
+    ),
+]
 Data = Annotated[
     str,
     typer.Option(
@@ -36,17 +46,60 @@ Resolution = Annotated[int | None, typer.Option("--resolution", help="Input size
 Number = TypeVar("Number", int, float)
 
 
-def resolve_model(name: str) -> Arch:
-    """The architecture of a MODEL argument.
+def resolve_model(name: str) -> Arch | Network:
+    """The network of a MODEL argument.
 
     Raises:
-        InputError: If it is neither a published name nor a valid architecture file.
+        InputError: If it is no published name, no valid file and no module that can be traced.
     """
     if name.endswith(".json"):
-        return Arch.load(Path(name))
+        return Network.load(Path(name)) or Arch.load(Path(name))
+    if name.endswith(".config"):
+        return load_net_config(Path(name))
     if name.endswith(".tflite"):
-        raise InputError(f"{name}: this command takes a published network or an architecture file (.json)")
-    return models.get(name)
+        raise InputError(f"{name}: this command takes {MODEL}")
+    return _foreign(name, None)[0] if ":" in name else models.get(name)
+
+
+def resolve_weights(
+    name: str, weights: str | None, *, resolution: int | None = None, num_classes: int | None = None
+) -> tuple[Arch | Network, Weights | None]:
+    """The network of a MODEL argument and what --weights names for it.
+
+    Args:
+        name: MODEL.
+        weights: --weights.
+        resolution: What the network must have.
+        num_classes: What the network must have; a classifier for another number is left out of a library's weights.
+
+    Returns:
+        The network, with the padding that the weights want, and the weights: None where none are named and none come
+        with the model.
+
+    Raises:
+        InputError: If either cannot be had, or they do not fit.
+    """
+    if ":" in name:
+        network, own = _foreign(name, weights)
+        if num_classes not in (None, network.num_classes):
+            network = network.resized(resolution=resolution, num_classes=num_classes)
+            shapes = network.graph().state_shapes()
+            own = {key: value for key, value in own.items() if value.shape == shapes[key]}
+        return network.resized(resolution=resolution), own
+    model = resolve_model(name).resized(resolution=resolution, num_classes=num_classes)
+    if weights is None:
+        return model, None
+    if isinstance(model, Network):
+        return model, read_weights(Path(weights), model.graph())
+    return pretrained(model, weights, any_classes=num_classes is not None, note=note)
+
+
+def _foreign(name: str, weights: str | None) -> tuple[Network, Weights]:
+    require("torch", "train")
+    from mobilenas.nn.tracing import foreign  # here, so that commands with other models need no torch
+
+    found = foreign(name, weights)
+    return found.network, found.weights
 
 
 def resolve_device(name: str | None, benchmark_binary: str | None = None) -> Device:

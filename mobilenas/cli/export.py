@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from mobilenas.cli.arguments import Dtype, Json, Model, WeightsFile, check_dtype, resolve_model
+from mobilenas.cli.arguments import Dtype, Json, Model, WeightsSource, check_dtype, resolve_weights
 from mobilenas.cli.output import note, print_json
 from mobilenas.errors import InputError
-from mobilenas.export import random_weights, read_weights, write_tflite
+from mobilenas.export import random_weights, write_tflite
 from mobilenas.registry import unknown
 from mobilenas.storage import write_atomically
 
@@ -18,7 +18,7 @@ FORMATS = ("tflite",)
 def run(
     model: Model,
     out: Annotated[Path, typer.Option(help="The file to write.")],
-    weights: WeightsFile = None,
+    weights: WeightsSource = None,
     format: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = "tflite",
     dtype: Dtype = "float32",
     json: Json = False,
@@ -26,13 +26,13 @@ def run(
     """Writes the file, batch norm folded; check it with: mobilenas verify."""
     if format not in FORMATS:
         raise InputError(unknown("format", format, list(FORMATS)))
-    arch = resolve_model(model)
+    arch, state = resolve_weights(model, weights)
     graph = arch.graph()
-    if weights is None:
+    if state is None:
         note("no --weights: the file gets random ones; good for timing, not for use")
     if dtype == "int8":
         note("int8 with made-up ranges of activations; good for timing, not for use")
-    state = random_weights(graph) if weights is None else read_weights(weights, graph)
+    state = random_weights(graph) if state is None else state
     data = write_tflite(graph, state, dtype=check_dtype(dtype), description=f"mobilenas {arch.name}")
     write_atomically(out, data)
     if json:

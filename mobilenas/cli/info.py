@@ -5,6 +5,7 @@ from typing import Any
 from mobilenas.arch import Arch
 from mobilenas.cli.arguments import Json, Model, resolve_model
 from mobilenas.cli.output import print_json, print_table
+from mobilenas.graph import Network
 
 
 def run(model: Model, json: Json = False) -> None:
@@ -33,7 +34,7 @@ def run(model: Model, json: Json = False) -> None:
     print_table(columns, rows)
 
 
-def describe(arch: Arch) -> dict[str, Any]:
+def describe(arch: Arch | Network) -> dict[str, Any]:
     """The document of `mobilenas info`; `macs` and `params` of an op are those of all its occurrences."""
     graph = arch.graph()
     params: dict[Any, int] = {}

@@ -17,6 +17,7 @@ from mobilenas.cli.arguments import (
     resolve_model,
 )
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
+from mobilenas.graph import Network
 from mobilenas.latency import Latency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
 
 SHOWN_OPS = 12
@@ -50,7 +51,7 @@ def run(
             _print(document)
 
 
-def _document(arch: Arch, latency: Latency, table: LatencyTable) -> dict[str, Any]:
+def _document(arch: Arch | Network, latency: Latency, table: LatencyTable) -> dict[str, Any]:
     ops = [
         {
             "op": op.to_dict(),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mobilenas.cli.arguments import Data, Json, Model, Resolution, WeightsFile, resolve_model
+from mobilenas.cli.arguments import Data, Json, Model, Resolution, WeightsSource, resolve_weights
 from mobilenas.cli.output import print_json, print_table, progress_bar
 from mobilenas.errors import InputError
 from mobilenas.extras import require
@@ -18,7 +18,7 @@ def run(
     model: Model,
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for weights, architecture and result.")],
-    weights: WeightsFile = None,
+    weights: WeightsSource = None,
     epochs: Annotated[int, typer.Option(help="Epochs; 0 for the recipe's own.")] = 0,
     resolution: Resolution = None,
     seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
@@ -28,17 +28,15 @@ def run(
     check(0 <= epochs <= 10_000, "epochs", epochs, "a whole number from 0 to 10000")
     check(0 <= seed < 2**32, "seed", seed, "a whole number from 0 to 4294967295")
     require("torch", "train")
-    from mobilenas.nn import GraphModule, initialize, load_weights, save_weights
+    from mobilenas.nn import GraphModule, save_weights, set_weights, state_arrays
     from mobilenas.training import accuracy, default_recipe, load_data, train
 
     images = load_data(data, resolution=resolution, seed=seed)
-    arch = resolve_model(model).resized(resolution=images.resolution, num_classes=images.num_classes)
+    arch, state = resolve_weights(model, weights, resolution=images.resolution, num_classes=images.num_classes)
     recipe = default_recipe(len(images.train), images.resolution, epochs or None)
-    module = GraphModule(arch.graph())
-    if weights is None:
-        initialize(module, seed)
-    else:
-        load_weights(module, weights)
+    module = GraphModule(arch.graph(), seed=seed)
+    if state is not None:
+        set_weights(module, {**state_arrays(module), **state})
     with exclusive(out / ".lock", f"training {out}"), progress_bar(f"training {arch.name}") as progress:
         result = train(
             module,

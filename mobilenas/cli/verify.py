@@ -8,15 +8,15 @@ import typer
 from mobilenas.cli.arguments import (
     Dtype,
     Json,
-    WeightsFile,
+    WeightsSource,
     check_dtype,
     positive,
     resolve_device,
-    resolve_model,
+    resolve_weights,
 )
 from mobilenas.cli.output import print_json, print_table
 from mobilenas.errors import InputError
-from mobilenas.export import random_weights, read_weights
+from mobilenas.export import random_weights
 from mobilenas.latency import steady_runner
 from mobilenas.runners import open_runner
 from mobilenas.verification import Report, latency_check, measure_file, verify_file
@@ -25,7 +25,7 @@ from mobilenas.verification import Report, latency_check, measure_file, verify_f
 def run(
     file: Annotated[Path, typer.Argument(help="A .tflite file.")],
     against: Annotated[str, typer.Option(help="The network it was exported from.")],
-    weights: WeightsFile = None,
+    weights: WeightsSource = None,
     dtype: Dtype = "float32",
     device: Annotated[str | None, typer.Option(help="Measure it there.")] = None,
     target_ms: Annotated[float | None, typer.Option(help="Latency it must not exceed on DEVICE.")] = None,
@@ -38,8 +38,9 @@ def run(
         data = file.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}; give a .tflite file") from error
-    graph = resolve_model(against).graph()
-    state = random_weights(graph) if weights is None else read_weights(weights, graph)
+    model, state = resolve_weights(against, weights)
+    graph = model.graph()
+    state = random_weights(graph) if state is None else state
     report = verify_file(data, graph, state, dtype=check_dtype(dtype))
     if target_ms is not None:
         target = resolve_device(device)

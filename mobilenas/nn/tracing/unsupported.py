@@ -1,0 +1,52 @@
+"""UnsupportedError: an operator of a traced program that the graph cannot express."""
+
+import re
+
+from torch.fx import Node
+
+from mobilenas.errors import InputError
+
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in .*\n\s*(?P<code>.*)')
+
+
+class UnsupportedError(InputError):
+    """An operator that the graph cannot express; the text has its source line.
+
+    Args:
+        node: The operator in the traced program.
+        why: What of it cannot be expressed; empty where nothing of it can.
+
+    Attributes:
+        operator: Its name, such as `aten.gelu`.
+        source: Its source as `file:line: code`, empty where torch recorded none.
+    """
+
+    def __init__(self, node: Node, why: str = "") -> None:
+        self.operator = operator_name(node)
+        self.source = source_line(node)
+        at = f" at {self.source}" if self.source else ""
+        reason = f": {why}" if why else ""
+        super().__init__(f"{self.operator} cannot be expressed in an op graph{reason}{at}")
+
+
+def operator_name(node: Node) -> str:
+    """`aten.relu` of any overload, in place or not."""
+    schema = getattr(node.target, "_schema", None)
+    name = str(schema.name).replace("::", ".") if schema else getattr(node.target, "__name__", str(node.target))
+    return name.removesuffix("_")
+
+
+def works_in_place(node: Node) -> bool:
+    """Whether an operator changes its first argument."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and str(schema.name).endswith("_")
+
+
+def source_line(node: Node) -> str:
+    """Where in somebody's code an operator comes from: the innermost frame outside torch itself."""
+    frames = list(_FRAME.finditer(node.meta.get("stack_trace") or ""))
+    own = [frame for frame in frames if "/torch/" not in frame["file"].replace("\\", "/")]
+    if not (own or frames):
+        return ""
+    frame = (own or frames)[-1]
+    return f"{frame['file']}:{frame['line']}: {frame['code'].strip()}"

@@ -1,0 +1,164 @@
+"""`module:function` in the commands."""
+
+import json
+
+import pytest
+import torch
+
+from mobilenas.models import once_for_all
+from mobilenas.nn.tracing import foreign
+
+SOURCE = """
+import torch
+from torch import nn
+
+class Shuffled(nn.Module):
+    def __init__(self, classes=10):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+        self.branch = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.fc = nn.Linear(8, classes)
+
+    def forward(self, x):
+        x = self.stem(x)
+        a, b = x.chunk(2, 1)
+        x = torch.cat([a, self.branch(b)], 1)
+        n, c, h, w = x.shape
+        x = x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+        return self.fc(x.mean((2, 3)))
+
+def small():
+    return Shuffled()
+
+class Smooth(nn.Module):
+    def forward(self, x):
+        return nn.functional.gelu(x)
+
+def smooth():
+    return Smooth()
+
+def number():
+    return 3
+
+def broken():
+    raise RuntimeError("no disk")
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A module in the current folder."""
+    (tmp_path / "own_networks.py").write_text(SOURCE)
+    return "own_networks:small@16"
+
+
+def test_every_command(answer, own, table, tmp_path) -> None:
+    document = answer("info", own)
+    assert (document["name"], document["resolution"], document["num_classes"]) == ("small", 16, 10)
+    # 8 * 27 weights and 16 of batch norm; 4 * 9 + 4; 8 * 10 + 10
+    assert document["params"] == 232 + 40 + 90
+    assert answer("predict", own, "--device", "fake")["latency_ms"] > 0
+    path = tmp_path / "own.tflite"
+    answer("export", own, "--out", path)
+    assert all(check["passed"] for check in answer("verify", path, "--against", own)["checks"])
+
+
+def test_weights_of_its_own_are_loaded(answer, mobilenas, own, tmp_path) -> None:
+    answer("info", own)
+    from own_networks import Shuffled
+
+    torch.manual_seed(7)
+    torch.save(Shuffled().state_dict(), tmp_path / "own.pth")
+    path = tmp_path / "own.tflite"
+    answer("export", own, "--weights", "own.pth", "--out", path)
+    assert all(c["passed"] for c in answer("verify", path, "--against", own, "--weights", "own.pth")["checks"])
+    code, out, _ = mobilenas("verify", path, "--against", own, "--json")
+    assert code == 5  # against the weights that the function gives
+    assert not all(check["passed"] for check in json.loads(out)["checks"])
+
+
+def test_training_ends_in_a_graph_file_that_is_a_model(answer, own, tmp_path) -> None:
+    answer("train", own, "--data", "digits", "--resolution", "16", "--epochs", "1", "--out", "run")
+    weights = ["--weights", "run/weights.safetensors"]
+    assert answer("info", "run/arch.json")["params"] == 362
+    for model in ("run/arch.json", own):
+        answer("export", model, *weights, "--out", "trained.tflite")
+        assert all(c["passed"] for c in answer("verify", "trained.tflite", "--against", model, *weights)["checks"])
+
+
+def test_the_same_random_weights_every_time(own, answer) -> None:
+    answer("info", own)
+    from mobilenas.nn.tracing import loading
+
+    first = foreign(own).weights["fc.weight"]
+    loading._traced.cache_clear()
+    assert (foreign(own).weights["fc.weight"] == first).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("own_networks:smooth@16", "aten.gelu cannot be expressed in an op graph at "),
+        ("own_networks:smooth@16", "return nn.functional.gelu(x)"),
+        ("own_networks:number", "gives 3, which is no torch.nn.Module"),
+        ("own_networks:broken", "own_networks:broken() failed: RuntimeError: no disk"),
+        ("own_networks:absent", "cannot find own_networks:absent"),
+        ("no_such_module:f", "cannot find no_such_module:f"),
+        ("own_networks:small@0", "'0' pixels are not accepted"),
+        ("own_networks:small@big", "'big' pixels are not accepted"),
+        (":small", "give MODULE:FUNCTION"),
+    ],
+)
+def test_what_cannot_be_traced(refused, own, model, said) -> None:
+    assert said in refused(2, "info", model)
+
+
+def test_another_resolution_is_traced_anew(refused, own) -> None:
+    said = refused(2, "train", own, "--data", "digits", "--resolution", "32", "--out", "run")
+    assert "module:function@32" in said
+
+
+def test_weights_that_do_not_fit_are_named(refused, own, tmp_path) -> None:
+    torch.save({"fc.weight": torch.zeros(3, 8)}, tmp_path / "other.pth")
+    said = refused(2, "export", own, "--weights", "other.pth", "--out", "x.tflite")
+    assert "stem.0.weight is missing" in said
+    assert not (tmp_path / "x.tflite").exists()
+
+
+def test_a_net_config_is_a_model(answer, tmp_path) -> None:
+    conv = {"out_channels": 8, "kernel_size": 3, "stride": 2, "act_func": "relu6"}
+    config = {
+        "name": "ProxylessNASNets",
+        "first_conv": conv,
+        "blocks": [],
+        "feature_mix_layer": {**conv, "kernel_size": 1, "stride": 1},
+        "classifier": {"out_features": 10, "dropout_rate": 0},
+    }
+    (tmp_path / "net.config").write_text(json.dumps(config))
+    assert once_for_all.load_net_config(tmp_path / "net.config").padding == "symmetric"
+    assert answer("info", "net.config")["num_classes"] == 10
+
+
+def test_pretrained_weights_in_export_and_verify(answer, mobilenas, tmp_path) -> None:
+    from torchvision.models import mobilenet_v3_small
+
+    torch.manual_seed(0)
+    torch.save(mobilenet_v3_small().state_dict(), tmp_path / "theirs.pth")
+    arguments = ["--weights", "theirs.pth"]
+    code, _, err = mobilenas("export", "mobilenet_v3_small", *arguments, "--out", "x.tflite")
+    assert code == 0
+    assert "theirs.pth is read as torchvision's mobilenet_v3_small: symmetric padding" in err
+    report = answer("verify", "x.tflite", "--against", "mobilenet_v3_small", *arguments)
+    assert all(check["passed"] for check in report["checks"])
+
+
+def test_pretrained_weights_in_training_with_other_classes(answer, tmp_path) -> None:
+    from torchvision.models import mobilenet_v3_small
+
+    torch.manual_seed(0)
+    torch.save(mobilenet_v3_small().state_dict(), tmp_path / "theirs.pth")
+    answer(
+        *("train", "mobilenet_v3_small", "--weights", "theirs.pth", "--data", "digits"),
+        *("--resolution", "32", "--epochs", "1", "--out", "run"),
+    )
+    assert json.loads((tmp_path / "run" / "arch.json").read_text())["padding"] == "symmetric"

@@ -1,0 +1,281 @@
+"""Torch modules as op graphs: op by op, by hand."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mobilenas.errors import InputError
+from mobilenas.export import random_weights, write_tflite
+from mobilenas.graph import OpGraph, OpKind
+from mobilenas.nn import GraphModule, set_weights
+from mobilenas.nn.tracing import UnsupportedError, trace
+
+SHAPE = (12, 12, 6)
+
+
+class Of(nn.Module):
+    """A function as a module, with layers that it may use."""
+
+    def __init__(self, function, **layers: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self, x)
+
+
+def lively(module: nn.Module) -> nn.Module:
+    """Random batch norm statistics, so that each of them counts."""
+    torch.manual_seed(0)
+    for child in module.modules():
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(child.weight, 0.5, 1.5)
+            nn.init.normal_(child.bias)
+            nn.init.normal_(child.running_mean)
+            nn.init.uniform_(child.running_var, 0.5, 1.5)
+    return module.eval()
+
+
+def same(module: nn.Module, shape=SHAPE) -> OpGraph:
+    """Traces a module; its graph must compute what it computes."""
+    graph, weights = trace(lively(module), shape)
+    assert {name: value.shape for name, value in weights.items()} == graph.state_shapes()
+    ours = GraphModule(graph).eval()
+    set_weights(ours, weights)
+    height, width, channels = shape
+    images = 4 * torch.randn(3, channels, height, width)
+    with torch.no_grad():
+        wanted, found = module(images), ours(images)
+    torch.testing.assert_close(found.reshape(wanted.shape), wanted, atol=1e-4, rtol=1e-4)
+    assert write_tflite(graph, random_weights(graph))
+    return graph
+
+
+def kinds(graph: OpGraph) -> list[str]:
+    return [str(node.spec.kind) for node in graph.nodes]
+
+
+def conv(*args: int, **settings) -> nn.Conv2d:
+    return nn.Conv2d(*args, **settings)
+
+
+def test_batch_norm_and_relu_become_part_of_the_convolution() -> None:
+    graph = same(nn.Sequential(conv(6, 8, 3, padding=1), nn.BatchNorm2d(8, eps=1e-2), nn.ReLU6()))
+    (node,) = graph.nodes
+    assert (node.spec.kind, node.spec.activation, node.spec.padding) == ("conv2d", "relu6", "same")
+    assert (node.name, node.bias, node.batch_norm.epsilon) == ("0", True, 1e-2)
+    assert set(graph.state_shapes()) == {
+        *("0.weight", "0.bias"),
+        *(f"0.batch_norm.{field}" for field in ("weight", "bias", "running_mean", "running_var")),
+    }
+
+
+def test_what_others_read_too_is_left_as_it_is() -> None:
+    graph = same(Of(lambda m, x: F.relu(y := m.conv(x)) + y, conv=conv(6, 6, 1)))
+    assert kinds(graph) == ["conv2d", "relu", "add"]
+    graph = same(Of(lambda m, x: m.norm(y := m.conv(x)) + y, conv=conv(6, 6, 1), norm=nn.BatchNorm2d(6)))
+    assert kinds(graph) == ["conv2d", "depthwise_conv2d", "add"]
+
+
+def test_what_is_changed_in_place_is_what_others_read() -> None:
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        y = m.conv(x)
+        F.relu(y, inplace=True)
+        return y + x
+
+    (first, second) = same(Of(forward, conv=conv(6, 6, 1))).nodes
+    assert (first.spec.activation, second.spec.kind) == ("relu", "add")
+
+
+def test_a_batch_norm_that_stands_alone_is_a_depthwise_convolution_of_one_pixel() -> None:
+    graph = same(nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), conv(6, 4, 1)))
+    first, _ = graph.nodes
+    assert (first.spec.kind, first.spec.kernel_size, first.spec.activation) == ("depthwise_conv2d", (1, 1), "relu")
+    assert first.batch_norm is not None
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind", "groups"),
+    [
+        (conv(6, 6, 3, groups=6), "depthwise_conv2d", 1),
+        (conv(6, 12, 3, groups=6), "depthwise_conv2d", 1),
+        (conv(6, 12, 3, groups=3), "conv2d", 3),
+        (conv(6, 4, (1, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2)), "conv2d", 1),
+        (conv(6, 4, 4, padding="same"), "conv2d", 1),
+        (conv(6, 4, 3, padding="valid"), "conv2d", 1),
+    ],
+)
+def test_convolutions(layer, kind, groups) -> None:
+    (node,) = same(layer).nodes
+    assert (node.spec.kind, node.spec.groups) == (kind, groups)
+
+
+@pytest.mark.parametrize("size", [11, 12, 13])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.MaxPool2d(3, 2, 1),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+        nn.MaxPool2d(3, 2, 1, ceil_mode=True),
+        nn.MaxPool2d(2),
+        nn.AvgPool2d(2, 2),
+        nn.AvgPool2d(3, 1, 1),
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        nn.AvgPool2d(3, 2, 1, ceil_mode=True),
+        nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False),
+        nn.AvgPool2d(2, 2, ceil_mode=True),
+        nn.AdaptiveAvgPool2d(1),
+        nn.AdaptiveMaxPool2d(1),
+    ],
+    ids=str,
+)
+def test_pools(layer, size) -> None:
+    same(layer, (size, size, 4))
+
+
+def test_a_border_is_taken_over() -> None:
+    graph = same(nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), conv(6, 8, 3, stride=2)))
+    assert [(node.spec.kind, node.spec.padding) for node in graph.nodes] == [("conv2d", "same")]
+    pool = Of(lambda m, x: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2))
+    assert kinds(same(pool)) == ["max_pool2d"]
+    assert kinds(same(Of(lambda m, x: F.pad(x, (1, 2, 0, 3))))) == ["pad"]
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (F.hardswish, "hard_swish"),
+        (F.hardsigmoid, "hard_sigmoid"),
+        (torch.sigmoid, "sigmoid"),
+        (F.silu, "silu"),
+        (F.relu6, "relu6"),
+        (lambda x: x.clamp(min=0), "relu"),
+        (lambda x: x.clamp(0, 6), "relu6"),
+        (lambda x: F.relu6(x + 3.0) / 6.0, "hard_sigmoid"),
+        (lambda x: (x + 3).clamp(0, 6) * (1 / 6), "hard_sigmoid"),
+    ],
+)
+def test_activations(function, kind) -> None:
+    assert kinds(same(Of(lambda m, x: function(x)))) == [kind]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.relu6(x + 2.0) / 6.0,
+        lambda x: F.relu6(x + 3.0),
+        lambda x: x * 0.5 - 1,
+        lambda x: x - 2 * x,
+        lambda x: x / 4 + torch.arange(6.0).reshape(1, 6, 1, 1),
+        lambda x: torch.arange(6.0)[:, None, None] * x,
+        lambda x: x * x.mean((2, 3), keepdim=True),
+        lambda x: x + x[:, 2:3],
+    ],
+)
+def test_sums_and_products(function) -> None:
+    same(Of(lambda m, x: function(x)))
+
+
+def test_squeeze_and_excitation() -> None:
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        y = torch.sigmoid(m.two(F.relu(m.one(x.mean((2, 3))))))
+        return x * y.view(-1, 6, 1, 1)
+
+    graph = same(Of(forward, one=nn.Linear(6, 2), two=nn.Linear(2, 6)))
+    assert kinds(graph) == ["mean", "fully_connected", "fully_connected", "sigmoid", "mul"]
+
+
+def test_a_channel_shuffle_is_one_op() -> None:
+    def shuffle(x: Tensor) -> Tensor:
+        n, channels, height, width = x.shape
+        return x.view(n, 2, channels // 2, height, width).transpose(1, 2).contiguous().view(n, -1, height, width)
+
+    graph = same(Of(lambda m, x: shuffle(x)))
+    assert [(node.spec.kind, node.spec.groups) for node in graph.nodes] == [("channel_shuffle", 2)]
+
+
+def test_parts_of_the_channels() -> None:
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        a, b = x.chunk(2, 1)
+        c, d, e = torch.split(x, [1, 2, 3], 1)
+        return torch.cat([b, d, x[:, 4:], a, e, x[:, :2], c], 1)
+
+    graph = same(Of(forward))
+    firsts = sorted(node.first_channel for node in graph.nodes if node.spec.kind is OpKind.SLICE)
+    assert firsts == [0, 0, 0, 1, 3, 3, 4]
+
+
+def test_parts_that_nobody_reads_are_not_written() -> None:
+    assert kinds(same(Of(lambda m, x: x.chunk(3, 1)[1]))) == ["slice"]
+
+
+def test_flattened_images_and_dropout() -> None:
+    graph = same(nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(6 * 144, 5)))
+    (node,) = graph.nodes
+    assert (node.spec.kind, node.dropout) == ("fully_connected", 0.3)
+
+
+def test_linear_layers_over_channels_that_come_last() -> None:
+    graph = same(Of(lambda m, x: m.fc(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), fc=nn.Linear(6, 4)))
+    assert kinds(graph) == ["conv2d"]
+
+
+def test_weights_that_are_used_twice_are_shared() -> None:
+    graph = same(Of(lambda m, x: m.conv(F.relu(m.conv(x))), conv=conv(6, 6, 3, padding=1)))
+    assert [node.weight_name for node in graph.nodes] == ["conv", "conv"]
+    assert graph.params == 6 * 6 * 9 + 6
+
+
+def test_weights_that_are_computed_are_computed_once() -> None:
+    class Standardised(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+            return F.conv2d(x, weight / weight.std(), self.bias)
+
+    assert kinds(same(Standardised(6, 4, 3))) == ["conv2d"]
+
+
+def test_the_module_stays_as_it_was() -> None:
+    module = nn.Sequential(conv(6, 4, 3), nn.BatchNorm2d(4)).train()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    trace(module, SHAPE)
+    assert module.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("function", "operator", "why"),
+    [
+        (lambda x: F.gelu(x), "aten.gelu", "gelu"),
+        (lambda x: F.interpolate(x, scale_factor=2), "aten.upsample_nearest2d", "upsample"),
+        (lambda x: F.adaptive_avg_pool2d(x, 5), "aten.adaptive_avg_pool2d", "unequal windows"),
+        (lambda x: F.leaky_relu(x), "aten.leaky_relu", "leaky"),
+        (lambda x: x.clamp(-1, 1), "aten.clamp", "between -1 and 1"),
+        (lambda x: x[:, :, ::2], "aten.slice", "steps of 2"),
+        (lambda x: x.transpose(2, 3), "aten.transpose", "axes 2 and 3"),
+        (lambda x: F.pad(x, (1, 1, 1, 1), value=1.0) + 1, "aten.add", "a border of 1"),
+        (lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), "aten.pad", "reflect"),
+        (lambda x: torch.cat([x, x], 2), "aten.cat", "axis 2"),
+        (lambda x: x * torch.ones(12), "aten.mul", "no number a channel"),
+        (lambda x: 1 / x, "aten.reciprocal", "reciprocal"),
+        (lambda x: x.mean(1), "aten.mean", "axes"),
+    ],
+)
+def test_what_cannot_be_expressed_is_named_with_its_source_line(function, operator, why) -> None:
+    with pytest.raises(UnsupportedError, match=why) as caught:
+        trace(Of(lambda m, x: function(x)), SHAPE)
+    assert caught.value.operator == operator
+    assert "test_tracing.py:" in caught.value.source
+    assert str(caught.value).count("\n") == 0
+
+
+def test_what_torch_cannot_trace_is_one_line() -> None:
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+    with pytest.raises(InputError, match=r"torch\.export cannot trace Of: ") as caught:
+        trace(Of(forward), SHAPE)
+    assert "\n" not in str(caught.value)
