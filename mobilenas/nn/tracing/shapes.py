@@ -20,7 +20,7 @@ def same(call: Call) -> Traced:
 @rule("dropout", "feature_dropout", "dropout2d", "alpha_dropout")
 def dropout(call: Call) -> Value:
     """Nothing in evaluation; a fully connected layer behind it does it in training."""
-    return replace(call.value("input"), dropout=float(call["p"]))
+    return replace(call.value("input" if call["self"] is None else "self"), dropout=float(call["p"]))
 
 
 @rule("flatten")

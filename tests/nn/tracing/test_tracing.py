@@ -213,9 +213,9 @@ def test_parts_that_nobody_reads_are_not_written() -> None:
 
 
 def test_flattened_images_and_dropout() -> None:
-    graph = same(nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(6 * 144, 5)))
-    (node,) = graph.nodes
-    assert (node.spec.kind, node.dropout) == ("fully_connected", 0.3)
+    for dropout in (nn.Dropout(0.3), nn.Dropout(0.3, inplace=True)):
+        (node,) = same(nn.Sequential(nn.Flatten(), dropout, nn.Linear(6 * 144, 5))).nodes
+        assert (node.spec.kind, node.dropout) == ("fully_connected", 0.3)
 
 
 def test_linear_layers_over_channels_that_come_last() -> None:
