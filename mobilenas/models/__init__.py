@@ -1,7 +1,7 @@
 """Published networks as data, one family a file; a family's `NETWORKS` are found by themselves. No torch.
 
-All have TF's SAME padding and a batch norm epsilon of 1e-3, as their TF references do. Weights of torchvision want
-`dataclasses.replace(arch, padding="symmetric", bn_epsilon=...)`, with 1e-5 for MobileNetV2, MnasNet and EfficientNet.
+All have TF's SAME padding and a batch norm epsilon of 1e-3, as their TF references do. `mobilenas.pretrained` gives those
+that the weights of torchvision and timm want.
 """
 
 import importlib

@@ -120,9 +120,7 @@ def _scaled(call: Call, x: Traced, factor: float) -> Value:
 def _two(call: Call, kind: OpKind, a: Value, b: Value) -> Value:
     if a.layout != b.layout:
         raise call.to.stop(f"of sizes {a.sizes} and {b.sizes}")
-    larger = a if a.shape >= b.shape else b
-    y = call.to.op(kind, a, b, out_channels=max(a.shape[2], b.shape[2]))
-    return Value(y.index, y.shape, larger.layout)
+    return call.to.op(kind, a, b, out_channels=max(a.shape[2], b.shape[2]))
 
 
 def _by_channel(call: Call, constant: Tensor, value: Value) -> Tensor:

@@ -103,8 +103,9 @@ class Translator:
     def weighted(self, spec: OpSpec, x: Value, weight: Tensor, bias: Tensor | None, name: str) -> Value:
         """An op with weights; `name` is where they stand in the module."""
         owner = self._owners.setdefault(name, (weight, bias))
-        weight_name = name if owner[0] is weight and owner[1] is bias else self._name(name)
-        self._owners.setdefault(weight_name, (weight, bias))
+        normalised = any(node.batch_norm for node in self._nodes if node.weight_name == name)
+        shared = owner[0] is weight and owner[1] is bias and not normalised  # a batch norm belongs to one use
+        weight_name = name if shared else self._name(name)
         self._store(f"{weight_name}.weight", weight.reshape(spec.weight_shape))
         if bias is not None:
             self._store(f"{weight_name}.bias", bias)

@@ -229,6 +229,13 @@ def test_weights_that_are_used_twice_are_shared() -> None:
     assert graph.params == 6 * 6 * 9 + 6
 
 
+def test_weights_that_are_used_with_a_batch_norm_each_are_copied() -> None:
+    module = Of(
+        lambda m, x: m.two(m.conv(m.one(m.conv(x)))), conv=conv(6, 6, 1), one=nn.BatchNorm2d(6), two=nn.BatchNorm2d(6)
+    )
+    assert kinds(same(module)) == ["conv2d", "conv2d"]
+
+
 def test_weights_that_are_computed_are_computed_once() -> None:
     class Standardised(nn.Conv2d):
         def forward(self, x: Tensor) -> Tensor:
