@@ -1,7 +1,7 @@
 """Published networks as data, one family a file; a family's `NETWORKS` are found by themselves. No torch.
 
-All have TF's SAME padding and a batch norm epsilon of 1e-3, as their TF references do. `mobilenas.pretrained` gives those
-that the weights of torchvision and timm want.
+All have TF's SAME padding and a batch norm epsilon of 1e-3, as their TF references do; `mobilenas.pretrained` gives
+what weights of torchvision and timm want.
 """
 
 import importlib
