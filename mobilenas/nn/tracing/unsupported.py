@@ -1,6 +1,7 @@
 """UnsupportedError: an operator of a traced program that the graph cannot express."""
 
 import re
+import sys
 
 from torch.fx import Node
 
@@ -49,4 +50,10 @@ def source_line(node: Node) -> str:
     if not (own or frames):
         return ""
     frame = (own or frames)[-1]
-    return f"{frame['file']}:{frame['line']}: {frame['code'].strip()}"
+    return f"{_importable(frame['file'])}:{frame['line']}: {frame['code'].strip()}"
+
+
+def _importable(file: str) -> str:
+    """A path as seen from where it was imported, such as `timm/models/ghostnet.py`."""
+    roots = [root.rstrip("/\\") for root in sys.path if root and file.startswith(root.rstrip("/\\"))]
+    return file[len(max(roots, key=len, default="")) :].lstrip("/\\") if roots else file
