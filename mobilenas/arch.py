@@ -109,11 +109,11 @@ class Arch(Settings):
                 if name not in values:
                     raise InputError(f"{where + '.' if where else ''}{name}: is missing; give a whole number from 1")
             if "stem" in values:
-                values["stem"] = _part(BLOCKS, values["stem"], "stem")
+                values["stem"] = read_part(BLOCKS, values["stem"], "stem")
             if "stages" in values:
                 values["stages"] = _stages(values["stages"])
             if "head" in values:
-                values["head"] = _part(HEADS, values["head"], "head")
+                values["head"] = read_part(HEADS, values["head"], "head")
         arch = super().from_dict(values, where=where)
         arch.graph()
         return arch
@@ -142,12 +142,22 @@ def _stages(data: object) -> tuple[tuple[Block, ...], ...]:
         raise FieldError("stages", data, accepted)
     check(max(len(data), sum(map(len, data))) <= MAX_BLOCKS, "stages", data, accepted)
     return tuple(
-        tuple(_part(BLOCKS, block, f"stages[{i}][{j}]") for j, block in enumerate(stage))
+        tuple(read_part(BLOCKS, block, f"stages[{i}][{j}]") for j, block in enumerate(stage))
         for i, stage in enumerate(data)
     )
 
 
-def _part(registry: Registry[P], data: object, where: str) -> P:
+def read_part(registry: Registry[P], data: object, where: str) -> P:
+    """Reads a block or a head, by its `type`.
+
+    Args:
+        registry: Where its class is found.
+        data: Mapping of field names to plain values.
+        where: Path of the object in its file, for errors.
+
+    Raises:
+        InputError: If it is no mapping, its type or a field is unknown, or a value is not accepted.
+    """
     if not isinstance(data, Mapping):
         raise InputError(f"{where}: {shorten(data)} is not accepted; give an object with a 'type'")
     if "type" not in data:

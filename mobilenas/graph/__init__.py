@@ -2,11 +2,22 @@
 
 from mobilenas.graph.builder import ActivationName, GraphBuilder, PaddingStyle, TensorRef
 from mobilenas.graph.graph import BatchNorm, BlockSpan, OpGraph, OpNode, single_op
-from mobilenas.graph.kind import BYTES, ELEMENTWISE, WEIGHTED, WINDOWED, Activation, OpKind, Padding, Shape
+from mobilenas.graph.kind import (
+    ACTIVATION_BYTES,
+    BYTES,
+    ELEMENTWISE,
+    WEIGHTED,
+    WINDOWED,
+    Activation,
+    OpKind,
+    Padding,
+    Shape,
+)
 from mobilenas.graph.network import Network
 from mobilenas.graph.op import OpSpec
 
 __all__ = [
+    "ACTIVATION_BYTES",
     "BYTES",
     "ELEMENTWISE",
     "WEIGHTED",

@@ -1,6 +1,5 @@
 """CompiledLatency: the predictor of a whole space as arrays."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
 from mobilenas.latency.predictor import LatencyPredictor
-from mobilenas.spaces import Factor, SearchSpace
+from mobilenas.spaces import Factor, FactorIndex, SearchSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +106,7 @@ class CompiledLatency:
         for start in range(0, len(array), CHUNK):
             part = np.ascontiguousarray(array[start : start + CHUNK].T, np.intp)
             for table in self._factors:
-                index = table.index(part)
+                index = table.index.of(part)
                 costs[start : start + CHUNK] += table.costs[index]
                 if errors and self.interpolated:
                     doubts[start : start + CHUNK] += table.errors[index]
@@ -119,6 +118,7 @@ class _FactorTable:
 
     Attributes:
         decisions: Indices of its decisions.
+        index: Numbers the combinations of its choices.
         costs: (microseconds, weight bytes), by combination.
         errors: (standard error, variance), by combination.
     """
@@ -127,9 +127,8 @@ class _FactorTable:
         self, factor: Factor, choices: Sequence[int], predictor: LatencyPredictor, costs: dict[OpSpec, Floats]
     ) -> None:
         self.decisions = factor.decisions
-        sizes = [choices[d] for d in factor.decisions]
-        self._strides = [int(np.prod(sizes[i + 1 :])) for i in range(len(sizes))]
-        combinations = itertools.product(*(range(size) for size in sizes))
+        self.index = FactorIndex(factor, choices)
+        combinations = self.index.combinations()
         rows = np.array([_contribution(factor.ops(combination), costs, predictor) for combination in combinations])
         self.costs: Pairs = rows[:, 0] + 1j * rows[:, 1]
         self.errors: Pairs = rows[:, 2] + 1j * rows[:, 3]
@@ -141,13 +140,6 @@ class _FactorTable:
         if key not in self._tensors:
             self._tensors[key] = like.new_tensor(self.costs.real), like.new_tensor(self.costs.imag)
         return self._tensors[key]
-
-    def index(self, genotypes: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Which combination each genotype has, given as (decisions, N); shape (N,)."""
-        index = np.zeros(genotypes.shape[1], np.intp)
-        for decision, stride in zip(self.decisions, self._strides, strict=True):
-            index += genotypes[decision] * stride if stride > 1 else genotypes[decision]
-        return index
 
 
 def _contribution(counts: Mapping[OpSpec, int], costs: dict[OpSpec, Floats], predictor: LatencyPredictor) -> Floats:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
+from mobilenas.spaces._emitted import Emitted
 
 Choice = str | int | float
 Genotype = tuple[int, ...]
@@ -30,11 +31,11 @@ class Factor:
 
     Attributes:
         decisions: Indices of the decisions; none for what every network of the space has.
-        emit: Gives the ops for one combination of their choices.
+        emit: Gives what one combination of their choices emits, one index for each of `decisions`, in their order.
     """
 
     decisions: tuple[int, ...]
-    emit: Callable[[Genotype], Counter[OpSpec]]
+    emit: Callable[[Genotype], Emitted]
 
     def ops(self, choices: Genotype) -> Counter[OpSpec]:
         """The ops that this factor contributes.
@@ -42,15 +43,19 @@ class Factor:
         Args:
             choices: One index for each of `decisions`, in their order.
         """
-        return self.emit(choices)
+        return self.emit(choices).ops
 
 
 class SearchSpace(ABC):
     """A finite set of networks, each named by a genotype.
 
     A subclass says what the decisions are, which network a genotype is, and how its ops are a sum over factors; latency
-    and weights are then sums over the same factors. It takes keyword arguments `resolution` and `num_classes`. Its
-    decisions do not change once it is made; each has 1 to 256 choices, all different.
+    and weights are then sums over the same factors. It takes keyword arguments `resolution` (None: the space's own
+    choices) and `num_classes`. Its decisions do not change once it is made; each has 1 to 256 choices, all different.
+
+    Args:
+        resolution: Input size in pixels; the largest where the space chooses it.
+        num_classes: Number of classes.
     """
 
     name: str
@@ -73,7 +78,10 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def factors(self) -> tuple[Factor, ...]:
-        """Factors whose op counts sum, for every genotype, to those of the decoded graph."""
+        """Factors that add up, for every genotype, to the decoded graph.
+
+        Op counts and parameters are sums over the factors, peak memory is the largest of theirs.
+        """
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:

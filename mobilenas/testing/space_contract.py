@@ -11,7 +11,7 @@ import pytest
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
-from mobilenas.spaces import Genotype, SearchSpace
+from mobilenas.spaces import CompiledCosts, Genotype, SearchSpace
 
 RANDOM_GENOTYPES = 60
 MAX_COMBINATIONS = 100_000
@@ -55,6 +55,17 @@ class SpaceContract:
             for factor in space.factors():
                 total.update(factor.ops(tuple(genotype[d] for d in factor.decisions)))
             assert total == space.decode(genotype).graph().op_counts(), genotype
+
+    def test_compiled_costs_are_those_of_the_graphs(self, space: SearchSpace, genotypes: list[Genotype]) -> None:
+        graphs = [space.decode(genotype).graph() for genotype in genotypes]
+        for dtype in ("float32", "int8"):
+            costs = CompiledCosts(space, dtype)
+            assert costs.macs(genotypes).tolist() == [graph.macs for graph in graphs]
+            assert costs.params(genotypes).tolist() == [graph.params for graph in graphs]
+            assert costs.ops(genotypes).tolist() == [len(graph.nodes) for graph in graphs]
+            assert costs.weight_bytes(genotypes).tolist() == [graph.weight_bytes(dtype) for graph in graphs]
+            peaks = [graph.peak_memory_bytes(dtype) for graph in graphs]
+            assert costs.peak_memory_bytes(genotypes).tolist() == peaks
 
     def test_factors_are_small_and_cover_every_decision(self, space: SearchSpace) -> None:
         for factor in space.factors():

@@ -18,21 +18,21 @@ from mobilenas.spaces.mnasnet import MnasNetSpace
 
 SPACE = MnasNetSpace()
 MOBILENET_V2 = {
-    f"block{i}.{decision}": value
+    f"stage{i}.{decision}": value
     for i, (filters, layers) in enumerate(((16, 1), (24, 2), (32, 3), (64, 4), (96, 3), (160, 3), (320, 1)), 1)
     for decision, value in {
         "conv_op": "depthwise_separable" if i == 1 else "mbconv6",
         "kernel_size": 3,
         "se_ratio": 0.0,
         "skip": "identity",
-        "filters": filters,
+        "out_channels": filters,
         "layers": layers,
     }.items()
 }
 
 
 def decoded(**changes: Choice) -> Arch:
-    """MobileNetV2 with decisions changed: `block3_filters=40`."""
+    """MobileNetV2 with decisions changed: `stage3_out_channels=40`."""
     return SPACE.decode(SPACE.encode(MOBILENET_V2 | {k.replace("_", ".", 1): v for k, v in changes.items()}))
 
 
@@ -46,9 +46,9 @@ def test_size_is_that_of_the_choices() -> None:
 
 def test_choices_are_those_around_mobilenet_v2() -> None:
     assert list(SPACE.decisions)[:6] == [
-        f"block1.{name}" for name in ("conv_op", "kernel_size", "se_ratio", "skip", "filters", "layers")
+        f"stage1.{name}" for name in ("conv_op", "kernel_size", "se_ratio", "skip", "out_channels", "layers")
     ]
-    assert [SPACE.decisions[f"block{i}.filters"] for i in range(1, 8)] == [
+    assert [SPACE.decisions[f"stage{i}.out_channels"] for i in range(1, 8)] == [
         (16, 24),
         (24, 32),
         (24, 32, 40),
@@ -57,7 +57,7 @@ def test_choices_are_those_around_mobilenet_v2() -> None:
         (120, 160, 200),
         (240, 320, 400),
     ]
-    assert [SPACE.decisions[f"block{i}.layers"] for i in (1, 2, 4, 7)] == [(1, 2), (1, 2, 3), (3, 4, 5), (1, 2)]
+    assert [SPACE.decisions[f"stage{i}.layers"] for i in (1, 2, 4, 7)] == [(1, 2), (1, 2, 3), (3, 4, 5), (1, 2)]
 
 
 def test_the_base_is_mobilenet_v2() -> None:
@@ -103,15 +103,15 @@ def test_a_table_of_the_space_is_small() -> None:
 
 
 def test_a_block_of_every_kind() -> None:
-    assert decoded(block3_conv_op="conv", block3_kernel_size=5, block3_layers=2).stages[2] == (
+    assert decoded(stage3_conv_op="conv", stage3_kernel_size=5, stage3_layers=2).stages[2] == (
         ConvBnAct(out_channels=32, kernel_size=5, stride=2),
         ConvBnAct(out_channels=32, kernel_size=5),
     )
-    assert decoded(block3_conv_op="depthwise_separable", block3_se_ratio=0.25, block3_layers=2).stages[2] == (
+    assert decoded(stage3_conv_op="depthwise_separable", stage3_se_ratio=0.25, stage3_layers=2).stages[2] == (
         DepthwiseSeparable(out_channels=32, stride=2, se_channels=6),
         DepthwiseSeparable(out_channels=32, se_channels=8),
     )
-    assert decoded(block3_conv_op="mbconv3", block3_skip="none", block3_layers=2).stages[2] == (
+    assert decoded(stage3_conv_op="mbconv3", stage3_skip="none", stage3_layers=2).stages[2] == (
         MBConv(out_channels=32, stride=2, expanded_channels=72, residual=False),
         MBConv(out_channels=32, expanded_channels=96, residual=False),
     )
@@ -119,22 +119,22 @@ def test_a_block_of_every_kind() -> None:
 
 @pytest.mark.parametrize(("skip", "additions", "pools"), [("none", 0, 0), ("identity", 3, 0), ("pool", 3, 3)])
 def test_layers_of_stride_1_have_the_skip(skip: str, additions: int, pools: int) -> None:
-    graph = decoded(block4_skip=skip).graph()
+    graph = decoded(stage4_skip=skip).graph()
     kinds = Counter(node.spec.kind for node in graph.nodes if node.name.startswith("stages.3."))
     assert kinds[OpKind.ADD] == additions
     assert kinds[OpKind.MAX_POOL2D] == pools
 
 
 def test_a_pooling_skip_follows_the_stride_where_channels_agree() -> None:
-    graph = decoded(block1_filters=24, block2_skip="pool", block2_layers=1).graph()
+    graph = decoded(stage1_out_channels=24, stage2_skip="pool", stage2_layers=1).graph()
     (pool,) = (node.spec for node in graph.nodes if node.spec.kind is OpKind.MAX_POOL2D)
     assert (pool.in_shapes, pool.stride, pool.kernel_size) == (((112, 112, 24),), (2, 2), (3, 3))
 
 
 @pytest.mark.parametrize("decision", ["skip", "se_ratio"])
 def test_a_regular_convolution_has_neither_skip_nor_squeeze(decision: str) -> None:
-    values = SPACE.decisions[f"block4.{decision}"]
-    networks = {decoded(**{"block4_conv_op": "conv", f"block4_{decision}": value}).canonical for value in values}
+    values = SPACE.decisions[f"stage4.{decision}"]
+    networks = {decoded(**{"stage4_conv_op": "conv", f"stage4_{decision}": value}).canonical for value in values}
     assert len(networks) == 1
 
 

@@ -8,7 +8,7 @@ from mobilenas.arch import Arch
 from mobilenas.blocks.conv_bn_act import ConvBnAct
 from mobilenas.blocks.heads.conv_pool_linear import ConvPoolLinear
 from mobilenas.errors import InputError
-from mobilenas.spaces import Choice, Factor, SearchSpace, open_space
+from mobilenas.spaces import Choice, Emitted, Factor, SearchSpace, open_space
 
 
 class FewSpace(SearchSpace):
@@ -25,7 +25,7 @@ class FewSpace(SearchSpace):
         return Arch(stem=ConvBnAct(out_channels=width), stages=(), head=ConvPoolLinear(out_channels=8), resolution=8)
 
     def factors(self) -> tuple[Factor, ...]:
-        return (Factor((2,), lambda choices: self.decode((0, 0, choices[0])).graph().op_counts()),)
+        return (Factor((2,), lambda choices: Emitted.of(self.decode((0, 0, choices[0])).graph())),)
 
 
 def test_size_is_the_product_of_the_choices() -> None:

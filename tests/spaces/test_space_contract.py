@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from mobilenas.spaces import SPACES, SearchSpace, open_space
+from mobilenas.spaces import SPACES, SearchSpace, StagedSpace, open_space
 from mobilenas.testing.space_contract import SpaceContract
+from plans import every_field
 
 
 class TestRegisteredSpaces(SpaceContract):
@@ -17,3 +18,16 @@ class TestRegisteredSpaces(SpaceContract):
     def test_it_is_called_as_its_file(self, space: SearchSpace) -> None:
         assert space.name in SPACES
         assert type(space) is SPACES[space.name]
+
+
+class TestSpacesWithTheirOwnResolutions(SpaceContract):
+    @pytest.fixture(params=sorted(SPACES))
+    def factory(self, request: pytest.FixtureRequest) -> Callable[[], SearchSpace]:
+        name: str = request.param
+        return lambda: open_space(name)
+
+
+class TestSpaceOfAFile(SpaceContract):
+    @pytest.fixture
+    def factory(self) -> Callable[[], SearchSpace]:
+        return lambda: StagedSpace(every_field(), num_classes=10)
