@@ -20,6 +20,7 @@ from mobilenas.cli import (
     predict,
     profile,
     search,
+    spaces,
     train,
     verify,
 )
@@ -64,7 +65,7 @@ def options(
 
 
 COMMANDS = (
-    *(models, info, devices, profile, import_table, calibrate),
+    *(models, spaces, info, devices, profile, import_table, calibrate),
     *(predict, measure, search, train, export, verify),
 )
 for command in COMMANDS:

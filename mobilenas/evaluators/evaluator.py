@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mobilenas.arch import Arch
 from mobilenas.settings import Settings, check
@@ -22,7 +22,7 @@ class Evaluation(Settings):
         std: Its standard deviation, from chance alone (which images, which seed), where known.
         status: "ok" or "failed".
         seconds: Wall time.
-        detail: Why it failed.
+        detail: Why it failed, or what must be known of it.
 
     Raises:
         FieldError: If a value is not accepted.
@@ -42,11 +42,17 @@ class Evaluation(Settings):
 
 
 class Evaluator(ABC):
-    """Gives networks an accuracy."""
+    """Gives networks an accuracy.
+
+    Attributes:
+        needs_data: Whether it trains on images; one that does not is made without arguments.
+    """
+
+    needs_data: ClassVar[bool] = True
 
     @classmethod
     def for_search(cls, data: "ImageData", recipe: "Recipe", *, pause: Callable[[], None]) -> "Evaluator":
-        """The evaluator of one search; one that uses none of this is made without arguments.
+        """The evaluator of one search on images.
 
         Args:
             data: The search's images.

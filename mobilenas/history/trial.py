@@ -26,7 +26,7 @@ class Trial(Settings):
         seed: Seed of the evaluation.
         seconds: How long the evaluation took.
         cached: Whether the accuracy was known before (an equal network under another genotype).
-        detail: Why it failed.
+        detail: Why it failed, or what must be known of it.
 
     Raises:
         FieldError: If a value is not accepted.

@@ -5,6 +5,7 @@ from mobilenas.latency.calibration import Calibration, CalibrationNetwork
 from mobilenas.latency.calibration_set import calibration_networks
 from mobilenas.latency.choice import next_ops
 from mobilenas.latency.compiled import CompiledLatency
+from mobilenas.latency.effort import profiling_seconds
 from mobilenas.latency.importing import imported_table
 from mobilenas.latency.measuring import (
     TRANSFER_NETWORKS,
@@ -48,6 +49,7 @@ __all__ = [
     "load_table",
     "next_ops",
     "own_table_path",
+    "profiling_seconds",
     "read_network_list",
     "steady_runner",
     "table_path",

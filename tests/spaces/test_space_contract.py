@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from plans import every_field
 
 from mobilenas.spaces import SPACES, SearchSpace, StagedSpace, open_space
 from mobilenas.testing.space_contract import SpaceContract
-from plans import every_field
 
 
 class TestRegisteredSpaces(SpaceContract):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import EVERY_FIELD, every_field
 
 from mobilenas.blocks.conv_bn_act import ConvBnAct
 from mobilenas.blocks.depthwise_separable import DepthwiseSeparable
@@ -14,7 +15,6 @@ from mobilenas.blocks.heads.pool_conv_linear import PoolConvLinear
 from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import InputError
 from mobilenas.spaces import Choice, StagedSpace, open_space
-from plans import EVERY_FIELD, every_field
 
 SPACE = StagedSpace(every_field(), num_classes=10)
 FIRST = {name: choices[0] for name, choices in SPACE.decisions.items()}
@@ -64,7 +64,7 @@ def test_width_scales_stem_stages_and_head_to_multiples_of_8() -> None:
 
 def test_one_resolution_is_no_decision() -> None:
     space = StagedSpace(every_field(), resolution=40, num_classes=10)
-    assert list(space.decisions)[0] == "width_multiplier"
+    assert next(iter(space.decisions)) == "width_multiplier"
     assert space.decode(tuple(0 for _ in space.sizes)).resolution == 40
     assert (SPACE.resolution, space.resolution) == (32, 40)
 
