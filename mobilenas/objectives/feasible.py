@@ -11,6 +11,7 @@ from mobilenas.spaces import Genotype, Genotypes, SearchSpace
 
 IsFeasible = Callable[[Genotypes], npt.NDArray[np.bool_]]
 Cost = Callable[[Genotypes], npt.NDArray[np.float64]]
+RewardOf = Callable[[Genotypes, npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
 SAMPLE_BATCHES = (64, 1024, 4096)
 """Random genotypes that are tried before descent takes over: it starts to where one in some thousands is feasible."""
@@ -30,11 +31,21 @@ class FeasibleSet:
         is_feasible: Says which of genotypes, shape (N, decisions), meet the constraints; shape (N,).
         cost: What is descended on where feasible genotypes are rare, shape (N,): lower is nearer to feasible.
         unit: Unit of the cost, for errors.
+        reward: What genotypes, shape (N, decisions), earn at given accuracies, shape (N,), shape (N,); by default the
+            accuracy. All else that it weighs, such as latency, is known without an evaluation.
     """
 
-    def __init__(self, space: SearchSpace, is_feasible: IsFeasible, cost: Cost, *, unit: str = "") -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        is_feasible: IsFeasible,
+        cost: Cost,
+        *,
+        unit: str = "",
+        reward: RewardOf = lambda genotypes, accuracies: accuracies,
+    ) -> None:
         self.space = space
-        self._is_feasible, self._cost, self._unit = is_feasible, cost, unit
+        self._is_feasible, self._cost, self._unit, self._reward = is_feasible, cost, unit, reward
 
     @classmethod
     def all(cls, space: SearchSpace) -> Self:
@@ -48,6 +59,14 @@ class FeasibleSet:
             InputError: If it does not fit the space's decisions.
         """
         return bool(self._is_feasible(_rows([self.space.check(genotype)]))[0])
+
+    def mask(self, genotypes: Genotypes) -> npt.NDArray[np.bool_]:
+        """Which of genotypes of this space, shape (N, decisions), are feasible; shape (N,)."""
+        return self._is_feasible(genotypes)
+
+    def reward(self, genotypes: Genotypes, accuracies: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """What genotypes, shape (N, decisions), would earn if they had these accuracies, shape (N,); shape (N,)."""
+        return self._reward(genotypes, accuracies)
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """A random feasible genotype.
