@@ -114,6 +114,16 @@ class FeasibleSet:
             changes *= 2
         return self.sample(rng)
 
+    def neighbours(self, genotype: Sequence[int]) -> Genotypes:
+        """Every feasible genotype with one decision changed, shape (N, decisions).
+
+        Raises:
+            InputError: If the genotype does not fit the space's decisions.
+        """
+        start = _rows([self.space.check(genotype)])
+        around = np.concatenate([self._variants(start, decision)[0] for decision in range(len(self.space.sizes))])
+        return around[self._is_feasible(around) & (around != start).any(axis=1)]
+
     def nearest(self) -> Genotype:
         """The genotype of the lowest cost that descent from many starts reaches, feasible or not; always the same."""
         descended = self._descend(np.random.default_rng(0), stop_when_feasible=False)
