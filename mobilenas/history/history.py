@@ -14,8 +14,8 @@ from mobilenas.spaces import Genotype
 class History:
     """The trials of `trials.jsonl`, in order.
 
-    Trials stay in the file: memory holds each one's genotype and where its line begins. One process writes at a time;
-    the run's lock sees to that. Open it with `History.open`.
+    Trials stay in the file: memory holds a hash of each one's genotype and where its line begins, about 110 bytes. One
+    process writes at a time; the run's lock sees to that. Open it with `History.open`.
 
     Args:
         path: The file; it need not exist.
@@ -24,7 +24,7 @@ class History:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._length, self._end = 0, 0
-        self._offsets: dict[bytes, int] = {}
+        self._offsets: dict[int, int] = {}
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -75,12 +75,13 @@ class History:
 
     def find(self, genotype: Genotype) -> Trial | None:
         """The first trial of a genotype."""
-        offset = self._offsets.get(bytes(genotype))
+        offset = self._offsets.get(hash(bytes(genotype)))
         if offset is None:
             return None
         with self.path.open("rb") as file:
             file.seek(offset)
-            return Trial.from_dict(json.loads(file.readline()))
+            trial = Trial.from_dict(json.loads(file.readline()))
+        return trial if trial.genotype == genotype else None  # else two genotypes of one hash
 
     def best(self, key: Callable[[Trial], float]) -> Trial | None:
         """The trial of the highest `key` among those that did not fail, the earliest of equals; None without any."""
@@ -93,7 +94,7 @@ class History:
         return (trial for trial, _, _ in self._read())
 
     def _note(self, trial: Trial, offset: int, end: int) -> None:
-        self._offsets.setdefault(bytes(trial.genotype), offset)
+        self._offsets.setdefault(hash(bytes(trial.genotype)), offset)
         self._length += 1
         self._end = end
 

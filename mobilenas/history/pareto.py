@@ -3,22 +3,31 @@
 import csv
 import io
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from mobilenas.history.trial import Trial
 from mobilenas.storage import write_atomically
 
 COLUMNS = ("index", "latency_ms", "low_ms", "high_ms", "accuracy", "macs", "params", "genotype")
+CHUNK = 10_000
 
 
 def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
     """The trials that no other beats: none is as fast and more accurate, or as accurate and faster.
 
-    Failed trials take no part; of equal ones the earliest stays. O(n log n).
+    Failed trials take no part; of equal ones the earliest stays. O(n log n), with few trials in memory.
 
     Returns:
         By rising latency, and so by rising accuracy.
     """
+    rest, front = iter(trials), list[Trial]()
+    while part := list(islice(rest, CHUNK)):
+        front = _front([*front, *part])
+    return front
+
+
+def _front(trials: list[Trial]) -> list[Trial]:
     front: list[Trial] = []
     best = -1.0
     ranked = sorted(

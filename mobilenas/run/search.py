@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError, MobilenasError, TargetError
-from mobilenas.evaluators import EVALUATORS, CachedEvaluator
+from mobilenas.evaluators import EVALUATORS, BatchEvaluator, CachedEvaluator
 from mobilenas.export import DTYPES, random_weights, write_tflite
 from mobilenas.history import History, Trial, write_pareto_csv
 from mobilenas.latency import LatencyPredictor, LatencyTable, up_to_date_table
@@ -14,8 +14,9 @@ from mobilenas.latency.profiling import Progress
 from mobilenas.registry import unknown
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.result import Measured, SearchResult
+from mobilenas.run.seeds import derived_seed
 from mobilenas.run.settings import SearchSettings
-from mobilenas.run.trials import TrialLoop, derived_seed
+from mobilenas.run.trials import TrialLoop
 from mobilenas.run.winner import REFERENCE, measure_interleaved, train_and_export
 from mobilenas.runners import Device, open_runner
 from mobilenas.runners.host import wait_while_host_is_measured
@@ -97,7 +98,7 @@ class _Search:
             settings=self._settings,
             space=self._space,
             predictor=self._predictor,
-            evaluator=CachedEvaluator(evaluator),
+            evaluator=evaluator if isinstance(evaluator, BatchEvaluator) else CachedEvaluator(evaluator),
             history=History.open(folder.trials_file),
             note=note,
         )
@@ -209,7 +210,7 @@ class _Search:
             accuracy_source=f"{self._settings.evaluator} on {self._data.name}",
             macs=graph.macs,
             params=graph.params,
-            trials=sum(not trial.cached for trial in self._loop.trials),
+            trials=sum(not trial.cached for trial in self._loop),
         )
 
     def _missed(self, tried: dict[Genotype, Measured]) -> MobilenasError:
@@ -222,7 +223,7 @@ class _Search:
             )
         target = f"target {self._settings.target_ms:g} ms on {self._device.name} was not met"
         genotype = min(tried, key=lambda g: tried[g].latency_ms)
-        trial = next(t for t in self._loop.trials if t.genotype == genotype)
+        trial = next(t for t in self._loop if t.genotype == genotype)
         arch = self._space.decode(genotype)
         self._write(self._result(trial, arch, tried[genotype]), arch)
         nearest = tried[genotype].latency_ms
@@ -232,6 +233,6 @@ class _Search:
         )
 
     def _write(self, result: SearchResult, arch: Arch) -> None:
-        write_pareto_csv(self._folder.path / "pareto.csv", self._loop.trials)
+        write_pareto_csv(self._folder.path / "pareto.csv", self._loop)
         write_json(self._folder.path / "best.json", arch.to_dict())
         write_json(self._folder.path / "result.json", asdict(result))

@@ -88,7 +88,9 @@ class GaussianProcess:
         assumed = self.hyperparameters
         inner = 0.5 * (np.outer(self._weights, self._weights) - self._inverse_factor.T @ self._inverse_factor)
         by_distance = inner * assumed.signal * _matern_slope(self._distances)
-        by_column = 2 * (by_distance.sum(axis=1) @ self._scaled**2 - (self._scaled * (by_distance @ self._scaled)).sum(0))
+        by_column = 2 * (
+            by_distance.sum(axis=1) @ self._scaled**2 - (self._scaled * (by_distance @ self._scaled)).sum(0)
+        )
         by_group = np.bincount(self.groups, by_column, minlength=len(assumed.logs) - 2)
         by_signal = (inner * self._kernel).sum()
         by_noise = np.trace(inner) * (assumed.noise - LEAST_NOISE)
@@ -106,7 +108,9 @@ class GaussianProcess:
         for _ in range(steps):
             gradient = current.gradient()
             agreement = np.sign(gradient * before)
-            step = np.clip(step * np.where(agreement > 0, 1.2, np.where(agreement < 0, 0.5, 1.0)), LEAST_STEP, MOST_STEP)
+            step = np.clip(
+                step * np.where(agreement > 0, 1.2, np.where(agreement < 0, 0.5, 1.0)), LEAST_STEP, MOST_STEP
+            )
             before = np.where(agreement < 0, 0.0, gradient)
             logs = current.hyperparameters.logs + step * np.sign(before)
             current = current.under(replace(self.hyperparameters, logs=np.clip(logs, -12.0, 6.0)))

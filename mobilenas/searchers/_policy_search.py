@@ -87,6 +87,7 @@ class PolicySearch(Searcher):
     ) -> None:
         super().__init__(feasible, seed=seed, budget=budget)
         self.settings = settings
+        self.batch = settings.batch
         self.controller = Controller(
             feasible.space.sizes,
             hidden=settings.hidden,
@@ -96,21 +97,21 @@ class PolicySearch(Searcher):
         )
         self._optimizer = torch.optim.Adam(self.controller.parameters(), lr=settings.learning_rate)
         self._baseline: float | None = None
-        self._batch: list[tuple[Genotype, float]] = []
+        self._told: list[tuple[Genotype, float]] = []
 
     def tell(self, trial: Trial) -> None:
         """Adds a sample; the last one of a batch trains the controller."""
-        self._batch.append((trial.genotype, 0.0 if trial.reward is None else trial.reward))
-        if len(self._batch) < self.settings.batch:
+        self._told.append((trial.genotype, 0.0 if trial.reward is None else trial.reward))
+        if len(self._told) < self.settings.batch:
             return
-        genotypes = np.array([genotype for genotype, _ in self._batch], np.uint8)
-        rewards = torch.tensor([reward for _, reward in self._batch], dtype=torch.float32)
+        genotypes = np.array([genotype for genotype, _ in self._told], np.uint8)
+        rewards = torch.tensor([reward for _, reward in self._told], dtype=torch.float32)
         mean = float(rewards.mean())
         baseline = mean if self._baseline is None else self._baseline
         self._update(genotypes, rewards - baseline)
         decay = self.settings.baseline_decay
         self._baseline = decay * baseline + (1 - decay) * mean
-        self._batch = []
+        self._told = []
 
     @abstractmethod
     def _update(self, genotypes: Genotypes, advantages: "Tensor") -> None:
@@ -136,13 +137,15 @@ class PolicySearch(Searcher):
         return {
             "tensors": base64.b64encode(save(tensors)).decode(),
             "baseline": self._baseline,
-            "batch": [[list(genotype), reward] for genotype, reward in self._batch],
+            "batch": [[list(genotype), reward] for genotype, reward in self._told],
         }
 
     def _load_state(self, state: dict[str, Any]) -> None:
         try:
             tensors = load(base64.b64decode(state["tensors"]))
-            weights = {name.removeprefix("controller/"): value for name, value in tensors.items() if "adam/" not in name}
+            weights = {
+                name.removeprefix("controller/"): value for name, value in tensors.items() if "adam/" not in name
+            }
             self.controller.load_state_dict(weights)
         except (SafetensorError, RuntimeError) as error:
             raise ValueError(f"weights that do not fit ({error})") from error
@@ -153,4 +156,4 @@ class PolicySearch(Searcher):
                 moments.setdefault(int(index), {})[moment] = value
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
         self._baseline = None if state["baseline"] is None else float(state["baseline"])
-        self._batch = [(self._feasible.space.check(genotype), float(reward)) for genotype, reward in state["batch"]]
+        self._told = [(self._feasible.space.check(genotype), float(reward)) for genotype, reward in state["batch"]]

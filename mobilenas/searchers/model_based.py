@@ -1,6 +1,7 @@
 """Model-based search: a model of accuracy, asked only about networks that meet the target."""
 
-import math
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,20 @@ from mobilenas.history import Trial
 from mobilenas.objectives import FeasibleSet
 from mobilenas.searchers._embedding import Embedding
 from mobilenas.searchers._gaussian_process import GaussianProcess, Hyperparameters
+from mobilenas.searchers._improvement import ExpectedImprovement
 from mobilenas.searchers._warp import Warp
 from mobilenas.searchers.searcher import Searcher
 from mobilenas.settings import check
 from mobilenas.spaces import Genotype, Genotypes
 
-INITIAL = 10
-INITIAL_DRAWS = 64
-"""Random networks from which each initial one is chosen."""
-POOL = 256
-"""Random candidates of every proposal."""
-CLIMBERS = 8
-SWEEPS = 12
+INITIAL, INITIAL_DRAWS = 10, 64
+"""First networks, and random ones from which each of them is chosen."""
+POOL, CLIMBERS, SWEEPS = 256, 8, 12
+"""Random candidates of a proposal, how many of the best candidates climb, and how often at most."""
 DRAWS = 20
-FIRST_STEPS, MORE_STEPS = 30, 10
-GROWTH = 1.1
-"""The model's hyperparameters are fitted again whenever there are so many times more values."""
+"""Random genotypes that are drawn for one that was not proposed before."""
+FIRST_STEPS, MORE_STEPS, GROWTH = 30, 10, 1.1
+"""Steps of the model's first fit and of later ones, which come when there are so many times more values."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -38,7 +37,7 @@ class ModelBased(Searcher):
     so far. The first networks are random and far apart. A failed trial counts as the least accuracy so far.
 
     Args:
-        feasible: Where proposals come from; its `reward` must be linear in accuracy, as all of MnasNet's and TuNAS's are.
+        feasible: Where proposals come from; its `reward` must rise linearly with accuracy, as MnasNet's and TuNAS's do.
         seed: Of all random numbers, from 0.
         budget: Not used: what is proposed does not depend on how much is still to come.
         initial: Networks that are proposed before there is a model.
@@ -52,9 +51,7 @@ class ModelBased(Searcher):
         network instead of its paths; networks that are still evaluated count as if they came out as expected.
     """
 
-    def __init__(
-        self, feasible: FeasibleSet, *, seed: int, budget: int | None = None, initial: int = INITIAL
-    ) -> None:
+    def __init__(self, feasible: FeasibleSet, *, seed: int, budget: int | None = None, initial: int = INITIAL) -> None:
         super().__init__(feasible, seed=seed, budget=budget)
         check(initial >= 1, "initial", initial, "a whole number from 1")
         self.initial = initial
@@ -62,8 +59,6 @@ class ModelBased(Searcher):
         self._accuracies: dict[bytes, float | None] = {}
         self._hyperparameters: Hyperparameters | None = None
         self._fitted_at = 0
-        self._embedding: Embedding | None = None
-        self._points: dict[bytes, Floats] = {}
 
     def tell(self, trial: Trial) -> None:
         """Takes the accuracy of a network; what a repeated one brings is known already."""
@@ -80,87 +75,90 @@ class ModelBased(Searcher):
 
     def _far(self, rng: np.random.Generator) -> Genotype:
         """Of random feasible networks the one that is farthest from all that were proposed."""
-        first = self._feasible.sample(rng)
-        batch = self._feasible.space.sample_batch(INITIAL_DRAWS, rng)
-        batch = np.concatenate([np.array([first], np.uint8), batch[self._feasible.mask(batch)]])
+        first = self._drawn(rng)
         if not self._proposed:
             return first
-        taken, drawn = self._embed(list(self._proposed.values())), self._embed(batch)
+        batch = self._feasible.space.sample_batch(INITIAL_DRAWS, rng)
+        batch = np.concatenate([_rows([first]), batch[self._feasible.mask(batch)]])
+        taken, drawn = self._embedding(_rows(list(self._proposed.values()))), self._embedding(batch)
         nearest = np.min(((drawn[:, None] - taken) ** 2).sum(axis=2), axis=1)
         return tuple(batch[int(nearest.argmax())].tolist())
 
     def _best_candidate(self, rng: np.random.Generator) -> Genotype:
-        acquisition = _Acquisition(self)
+        """The top of a climb on the expected improvement that was not proposed yet."""
+        improvement = self._improvement()
         found = self._start(rng)
-        seen: dict[bytes, float] = {}
-        score = acquisition(found)
+        score = improvement(found)
+        seen = dict(zip(map(bytes, found), score.tolist(), strict=True))
         for _ in range(SWEEPS):
-            seen.update(zip(map(bytes, found), score.tolist(), strict=True))
             top = np.argsort(-score, kind="stable")[:CLIMBERS]
             climbers, heights = found[top], score[top]
             steps = _neighbours(climbers, self._feasible.space.sizes)
-            steps = steps[self._feasible.mask(steps)]
-            steps = steps[[bytes(step) not in seen for step in steps]] if len(steps) else steps
+            steps = np.unique(steps[self._feasible.mask(steps)], axis=0)
+            steps = steps[np.array([bytes(step) not in seen for step in steps], bool)]
             if not len(steps):
                 break
-            steps = np.unique(steps, axis=0)
-            reached = acquisition(steps)
+            reached = improvement(steps)
             seen.update(zip(map(bytes, steps), reached.tolist(), strict=True))
             if reached.max() <= heights[-1]:
                 break
             found, score = np.concatenate([climbers, steps]), np.concatenate([heights, reached])
-        fresh = {key: height for key, height in seen.items() if key not in self._proposed}
-        if fresh:
-            return tuple(max(fresh, key=lambda key: (fresh[key], key)))
-        return self._drawn(rng)
+        fresh = [(height, key) for key, height in seen.items() if key not in self._proposed]
+        return tuple(max(fresh)[1]) if fresh else self._drawn(rng)
 
     def _start(self, rng: np.random.Generator) -> Genotypes:
-        """Feasible candidates: random ones, and the neighbours of the best so far."""
+        """Feasible candidates: random ones, crosses of them with the best so far, and the neighbours of those."""
         space = self._feasible.space
-        known = np.array([self._proposed[key] for key in self._accuracies], np.uint8)
-        rewards = self._feasible.reward(known, self._known_accuracies())
-        best = known[np.argsort(-rewards, kind="stable")[:CLIMBERS]]
+        known = self._told()
+        best = known[np.argsort(-self._feasible.reward(known, self._known_accuracies()), kind="stable")[:CLIMBERS]]
         random = space.sample_batch(POOL, rng)
-        crossed = np.where(rng.random((POOL, len(space.sizes))) < 0.5, random, best[rng.integers(len(best), size=POOL)])
-        found = np.concatenate([random, crossed.astype(np.uint8), _neighbours(best, space.sizes)])
+        taken = rng.random(random.shape) < 0.5
+        crossed = np.where(taken, random, best[rng.integers(len(best), size=POOL)])
+        found = np.concatenate([random, crossed, _neighbours(best, space.sizes)])
         found = np.unique(found[self._feasible.mask(found)], axis=0)
-        return found if len(found) else np.array([self._feasible.sample(rng)], np.uint8)
+        return found if len(found) else _rows([self._feasible.sample(rng)])
 
     def _drawn(self, rng: np.random.Generator) -> Genotype:
+        """A random feasible genotype, one that was not proposed before where that is found."""
         for _ in range(DRAWS):
             proposal = self._feasible.sample(rng)
             if bytes(proposal) not in self._proposed:
                 break
         return proposal
 
-    def _embed(self, genotypes: "list[Genotype] | Genotypes") -> Floats:
-        if self._embedding is None:
-            self._embedding = Embedding(self._feasible.space)
-        return self._embedding(np.asarray(genotypes, np.uint8))
+    @cached_property
+    def _embedding(self) -> Embedding:
+        return Embedding(self._feasible.space)
+
+    def _told(self) -> Genotypes:
+        return _rows([self._proposed[key] for key in self._accuracies])
 
     def _known_accuracies(self) -> Floats:
         """Of all told networks; a failed one has the least of the others."""
-        found = [accuracy for accuracy in self._accuracies.values() if accuracy is not None]
-        least = min(found, default=0.0)
+        least = min((accuracy for accuracy in self._accuracies.values() if accuracy is not None), default=0.0)
         return np.array([least if accuracy is None else accuracy for accuracy in self._accuracies.values()])
 
-    def _model(self, warp: Warp, accuracies: Floats) -> GaussianProcess:
+    def _improvement(self) -> ExpectedImprovement:
+        genotypes, accuracies = self._told(), self._known_accuracies()
+        warp = Warp(accuracies)
+        model = self._model(self._embedding(genotypes), warp(accuracies))
+        best = float(self._feasible.reward(genotypes, accuracies).max())
+        return ExpectedImprovement(self._feasible, self._embedding, model, warp, best)
+
+    def _model(self, points: Floats, values: Floats) -> GaussianProcess:
         """The model of all that was told, and of what is pending as if it came out as expected."""
-        points = self._embed([self._proposed[key] for key in self._accuracies])
-        if self._embedding is None:
-            raise RuntimeError("no embedding")
         groups = self._embedding.groups
         assumed = self._hyperparameters or Hyperparameters.expected(int(groups.max()) + 1)
-        model = GaussianProcess(points, warp(accuracies), groups, assumed)
-        if len(accuracies) >= GROWTH * self._fitted_at:
+        model = GaussianProcess(points, values, groups, assumed)
+        if len(values) >= GROWTH * self._fitted_at:
             model = model.fitted(MORE_STEPS if self._fitted_at else FIRST_STEPS)
-            self._hyperparameters, self._fitted_at = model.hyperparameters, len(accuracies)
+            self._hyperparameters, self._fitted_at = model.hyperparameters, len(values)
         pending = [genotype for key, genotype in self._proposed.items() if key not in self._accuracies]
-        if pending:
-            there = self._embed(pending)
-            values = np.concatenate([model.values, model.predict(there)[0]])
-            model = GaussianProcess(np.concatenate([points, there]), values, groups, model.hyperparameters)
-        return model
+        if not pending:
+            return model
+        there = self._embedding(_rows(pending))
+        values = np.concatenate([values, model.predict(there)[0]])
+        return GaussianProcess(np.concatenate([points, there]), values, groups, model.hyperparameters)
 
     def _state(self) -> dict[str, Any]:
         assumed = self._hyperparameters
@@ -172,57 +170,24 @@ class ModelBased(Searcher):
         }
 
     def _load_state(self, state: dict[str, Any]) -> None:
-        checked = [self._feasible.space.check(genotype) for genotype in state["proposed"]]
-        self._proposed = {bytes(genotype): genotype for genotype in checked}
-        self._accuracies = {bytes(genotype): accuracy for genotype, accuracy in state["told"]}
+        proposed = [self._feasible.space.check(genotype) for genotype in state["proposed"]]
         logs = state["hyperparameters"]
+        self._proposed = {bytes(genotype): genotype for genotype in proposed}
+        self._accuracies = {bytes(genotype): accuracy for genotype, accuracy in state["told"]}
         self._hyperparameters = None if logs is None else Hyperparameters(np.array(logs, float))
         self._fitted_at = int(state["fitted_at"])
 
 
-class _Acquisition:
-    """Logarithm of the expected improvement of the reward, as the model sees it."""
-
-    def __init__(self, searcher: ModelBased) -> None:
-        self._searcher = searcher
-        accuracies = searcher._known_accuracies()
-        self._warp = Warp(accuracies)
-        self._model = searcher._model(self._warp, accuracies)
-        known = np.array([searcher._proposed[key] for key in searcher._accuracies], np.uint8)
-        self._best = float(searcher._feasible.reward(known, accuracies).max())
-
-    def __call__(self, genotypes: Genotypes) -> Floats:
-        """Of genotypes, (N, decisions); shape (N,)."""
-        feasible = self._searcher._feasible
-        base, top = (feasible.reward(genotypes, np.full(len(genotypes), accuracy)) for accuracy in (0.0, 1.0))
-        needed = self._warp((self._best - base) / (top - base))
-        mean, deviation = self._model.predict(self._searcher._embed(genotypes))
-        return np.log(deviation) + _log_improvement((mean - needed) / deviation) + np.log(top - base)
+def _rows(genotypes: Sequence[Genotype]) -> Genotypes:
+    return np.array(genotypes, np.uint8)
 
 
-def _log_improvement(z: Floats) -> Floats:
-    """log(pdf(z) + z * cdf(z)) of the standard normal distribution.
-
-    Source: Ament et al., Unexpected improvements to expected improvement, arXiv 2310.20708, section 4.1; far below 0
-    by the first terms of the asymptotic series.
-    """
-    low = np.minimum(z, -5.0)
-    tail = -0.5 * low**2 - 0.5 * math.log(2 * math.pi) - 2 * np.log(-low) + np.log1p(-3 / low**2)
-    high = np.maximum(z, -5.0)
-    density = np.exp(-0.5 * high**2) / math.sqrt(2 * math.pi)
-    return np.where(z < -5.0, tail, np.log(density + high * _normal_cdf(high)))
-
-
-def _normal_cdf(z: Floats) -> Floats:
-    return np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in z.tolist()])
-
-
-def _neighbours(genotypes: Genotypes, sizes: tuple[int, ...]) -> Genotypes:
+def _neighbours(genotypes: Genotypes, sizes: Sequence[int]) -> Genotypes:
     """All genotypes with one decision changed, shape (M, decisions)."""
-    found = []
+    found = [genotypes[:0]]
     for decision, size in enumerate(sizes):
         for shift in range(1, size):
             changed = genotypes.copy()
-            changed[:, decision] = (changed[:, decision] + shift) % size
+            changed[:, decision] = (changed[:, decision].astype(int) + shift) % size
             found.append(changed)
     return np.concatenate(found)

@@ -19,7 +19,7 @@ GENERATIONS = 5
 """A small budget is so many times the population."""
 CROSSOVER = 0.9
 TRIES = 8
-"""Children that are made where the first ones are not feasible."""
+"""Children that are made where the first ones are not feasible, or are members already."""
 Floats = npt.NDArray[np.float64]
 Member = tuple[Genotype, float, float]
 """Genotype, accuracy, latency in milliseconds."""
@@ -55,7 +55,7 @@ class Nsga2(Searcher):
             share = POPULATION if budget is None else budget // GENERATIONS
             population = min(POPULATION, max(LEAST_POPULATION, share))
         check(population >= 2, "population", population, "a whole number from 2")
-        self.population_size = population
+        self.batch = self.population_size = population
         self._population: list[Member] = []
         self._children: list[Member] = []
 
@@ -71,12 +71,12 @@ class Nsga2(Searcher):
         if self._asked < self.population_size or not self._population:
             return self._feasible.sample(rng)
         ranks, crowding = _ranked(self._population)
-        child = self._population[0][0]
+        known = {member[0] for member in (*self._population, *self._children)}
         for _ in range(TRIES):
             first, second = (self._parent(ranks, crowding, rng) for _ in range(2))
             child = self._feasible.space.crossover(first, second, rng) if rng.random() < CROSSOVER else first
             child = self._mutated(child, rng)
-            if self._feasible.contains(child):
+            if child not in known and self._feasible.contains(child):
                 return child
         return self._feasible.mutate(first, rng)
 
@@ -156,6 +156,4 @@ def _ranked(members: Sequence[Member]) -> tuple[list[int], list[float]]:
 
 
 def _plain(members: Sequence[Member]) -> list[list[Any]]:
-    return [
-        [list(genotype), None if accuracy == -math.inf else accuracy, ms] for genotype, accuracy, ms in members
-    ]
+    return [[list(genotype), None if accuracy == -math.inf else accuracy, ms] for genotype, accuracy, ms in members]

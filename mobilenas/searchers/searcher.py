@@ -26,9 +26,15 @@ class Searcher(ABC):
         seed: Of all random numbers, from 0.
         budget: Evaluations that the run plans, where that is known: by it a searcher sizes what it builds up.
 
+    Attributes:
+        batch: How many proposals do not wait for each other's outcome: so many are asked for at once where evaluations
+            come in batches.
+
     Raises:
         FieldError: If a setting is not accepted.
     """
+
+    batch: int = 1
 
     def __init__(self, feasible: FeasibleSet, *, seed: int, budget: int | None = None) -> None:
         check(seed >= 0, "seed", seed, "a whole number from 0")
@@ -44,6 +50,14 @@ class Searcher(ABC):
         proposal = self._propose(np.random.default_rng([self._seed, self._asked]))
         self._asked += 1
         return proposal
+
+    def ask_batch(self, count: int) -> list[Genotype]:
+        """The next `count` proposals; by default what as many calls of `ask` give.
+
+        Raises:
+            TargetError: If no network is feasible.
+        """
+        return [self.ask() for _ in range(count)]
 
     @abstractmethod
     def tell(self, trial: Trial) -> None:

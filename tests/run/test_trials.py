@@ -10,7 +10,8 @@ from mobilenas.evaluators import CachedEvaluator, Evaluation, Evaluator
 from mobilenas.history import History
 from mobilenas.latency import Calibration, LatencyPredictor, LatencyTable, Measurement, TableInfo
 from mobilenas.run import SearchSettings
-from mobilenas.run.trials import TrialLoop, derived_seed
+from mobilenas.run.seeds import derived_seed
+from mobilenas.run.trials import TrialLoop
 from mobilenas.searchers import SEARCHERS
 
 CALIBRATION = Calibration(1.03, 15.0, 5.0, 0.02, 10)
