@@ -1,0 +1,165 @@
+"""Regret at equal evaluations, ours against peers: 3 objectives x 3 budgets on NAS-Bench-Macro.
+
+    pip install -r benchmarks/requirements.txt
+    MOBILENAS_TEST_DATA=DATA python benchmarks/search_efficiency.py [--seeds 50] [--gp-seeds 50] [--report]
+
+Every searcher has the same seeds. Runs are kept in results/search_efficiency.jsonl, one a line: a later call makes only
+those that are missing, `--report` makes none. The searcher of ours that counts is model_based, as it is by default; the
+others stand there to compare. Peers run once to the largest budget; ours, which may size what they build up by the
+budget, once for each.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from _macro import OBJECTIVES, Evaluations, Oracle, load_table
+from _peers import PEERS
+from _record import record
+
+from mobilenas.searchers import SEARCHERS
+from mobilenas.testing.trials import make_trial
+
+BUDGETS = (50, 100, 200)
+OURS = ("model_based", "local_search", "regularized_evolution", "random_search")
+COUNTS = "model_based"
+SLOW = "optuna GP"
+RUNS = Path(__file__).with_name("results") / "search_efficiency.jsonl"
+RESAMPLES = 10_000
+MARGIN = 0.02
+"""Points that the best peer of a cell may be ahead."""
+Floats = npt.NDArray[np.float64]
+Key = tuple[str, str, int, int]
+"""Searcher, objective, seed, budget of the run."""
+
+
+def search(name: str, evaluate: Evaluations, seed: int) -> None:
+    """A run of one of our searchers, as the search loop makes it."""
+    searcher = SEARCHERS[name](evaluate.oracle.feasible_set(), seed=seed, budget=evaluate.budget)
+    asked = 0
+    while not evaluate.done:
+        genotype = searcher.ask()
+        accuracy, reward, latency = evaluate(genotype)
+        searcher.tell(make_trial(asked, genotype=genotype, accuracy=accuracy, reward=reward, latency_ms=latency))
+        asked += 1
+
+
+def wanted(seeds: int, gp_seeds: int) -> Iterator[Key]:
+    """The runs, in an order in which every prefix has about as many seeds of each."""
+    for seed in range(seeds):
+        for objective in OBJECTIVES:
+            for name in OURS:
+                for budget in BUDGETS:
+                    yield name, objective, seed, budget
+            for name in PEERS:
+                if name != SLOW:
+                    yield name, objective, seed, BUDGETS[-1]
+    for seed in range(gp_seeds):
+        for objective in OBJECTIVES:
+            yield SLOW, objective, seed, BUDGETS[-1]
+
+
+def read() -> dict[Key, dict[str, float]]:
+    """Regrets by budget of every kept run."""
+    found: dict[Key, dict[str, float]] = {}
+    for line in RUNS.read_text().splitlines() if RUNS.exists() else ():
+        run = json.loads(line)
+        found[run["searcher"], run["objective"], run["seed"], run["budget"]] = run["regret"]
+    return found
+
+
+def make(key: Key, oracles: dict[str, Oracle]) -> None:
+    """Makes one run and keeps it."""
+    name, objective, seed, budget = key
+    evaluate = Evaluations(oracles[objective], budget)
+    start = time.process_time()
+    if name in PEERS:
+        PEERS[name](evaluate, seed)
+    else:
+        search(name, evaluate, seed)
+    regret = {str(b): round(evaluate.after(b), 6) for b in BUDGETS if b == budget or (name in PEERS and b <= budget)}
+    run = {"searcher": name, "objective": objective, "seed": seed, "budget": budget, "regret": regret}
+    with RUNS.open("a") as file:
+        file.write(json.dumps({**run, "cpu_s": round(time.process_time() - start, 2)}) + "\n")
+
+
+def cells(runs: dict[Key, dict[str, float]]) -> dict[str, dict[str, Floats]]:
+    """Regrets of each searcher's seeds, by cell."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for (name, objective, _, _), regret in sorted(runs.items()):
+        for budget, value in regret.items():
+            found.setdefault(name, {}).setdefault(f"{objective} {budget}", []).append(value)
+    names = [f"{objective} {budget}" for objective in OBJECTIVES for budget in BUDGETS]
+    return {
+        name: {cell: np.array(own[cell]) for cell in names}
+        for name, own in found.items()
+        if all(cell in own for cell in names)
+    }
+
+
+def upper_bound(ours: Floats, theirs: Floats) -> float:
+    """95 % bootstrap upper bound of the difference of the means."""
+    rng = np.random.default_rng(0)
+    means = [v[rng.integers(len(v), size=(RESAMPLES, len(v)))].mean(axis=1) for v in (ours, theirs)]
+    return float(np.quantile(means[0] - means[1], 0.95))
+
+
+def report(runs: dict[Key, dict[str, float]]) -> None:
+    """Prints the table and records it."""
+    table = cells(runs)
+    names = list(next(iter(table.values())))
+    print(f"mean regret in points +- standard error\n{'':26}{'seeds':>6}" + "".join(f"{name:>16}" for name in names))
+    for searcher, own in table.items():
+        row = "".join(f"{v.mean():9.4f}+-{v.std(ddof=1) / np.sqrt(len(v)):.4f}"[:16].rjust(16) for v in own.values())
+        print(
+            f"{searcher:26}{min(map(len, own.values())):6}{row}   mean {np.mean([v.mean() for v in own.values()]):.4f}"
+        )
+    peers = [name for name in table if name in PEERS]
+    bounds = {}
+    for cell in names:
+        best = min(peers, key=lambda peer: float(table[peer][cell].mean()))
+        bound = upper_bound(table[COUNTS][cell], table[best][cell])
+        bounds[cell] = {"best_peer": best, "upper_bound": round(bound, 4), "holds": bound <= MARGIN}
+        print(f"{cell:16} ours - {best}: 95 % upper bound {bound:+.4f} {'holds' if bound <= MARGIN else 'FAILS'}")
+    means = {name: float(np.mean([v.mean() for v in own.values()])) for name, own in table.items()}
+    figures = {
+        "settings": "model_based by default, the same in all cells",
+        "seeds": {name: min(map(len, own.values())) for name, own in table.items()},
+        "mean_regret_of_nine_cells": {name: round(mean, 4) for name, mean in means.items()},
+        "below_every_peer": all(means[COUNTS] < means[peer] for peer in peers),
+        "cells": {
+            name: {
+                cell: {"mean": round(float(v.mean()), 4), "se": round(float(v.std(ddof=1) / np.sqrt(len(v))), 4)}
+                for cell, v in own.items()
+            }
+            for name, own in table.items()
+        },
+        "against_the_best_peer": bounds,
+    }
+    record("search_efficiency", figures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--gp-seeds", type=int, default=50)
+    parser.add_argument("--pause-while", type=Path, help="wait while this file exists")
+    parser.add_argument("--report", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.report:
+        table, done = load_table(), read()
+        oracles = {objective: Oracle.of(objective, table) for objective in OBJECTIVES}
+        for key in wanted(arguments.seeds, arguments.gp_seeds):
+            while arguments.pause_while and arguments.pause_while.exists():
+                time.sleep(5)
+            if key not in done:
+                make(key, oracles)
+    report(read())
+
+
+if __name__ == "__main__":
+    main()
