@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--gp-seeds", type=int, default=50)
     parser.add_argument("--pause-while", type=Path, help="wait while this file exists")
+    parser.add_argument("--only", nargs="+", metavar="SEARCHER", help="make runs of these only")
     parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
     if not arguments.report:
@@ -156,7 +157,7 @@ def main() -> None:
         for key in wanted(arguments.seeds, arguments.gp_seeds):
             while arguments.pause_while and arguments.pause_while.exists():
                 time.sleep(5)
-            if key not in done:
+            if key not in done and (not arguments.only or key[0] in arguments.only):
                 make(key, oracles)
     report(read())
 

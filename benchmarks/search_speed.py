@@ -3,8 +3,8 @@
     python benchmarks/search_speed.py [--trials 1000000]
 
 Searchers: CPU seconds of `ask` and `tell` an evaluation, over 400 evaluations and over the last 40 of them, on the
-MnasNet space and on that of the ImageNet surrogate. Trials: the whole search loop with the ImageNet surrogate and random
-search, every trial a line of the history; latencies come from a made-up table.
+MnasNet space and on that of the ImageNet surrogate. Trials: the whole search loop with the ImageNet surrogate and
+random search, every trial a line of the history; latencies come from a made-up table.
 """
 
 import argparse

@@ -1,6 +1,5 @@
 """NSGA-II: a population along the front of accuracy and latency."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +20,8 @@ CROSSOVER = 0.9
 TRIES = 8
 """Children that are made where the first ones are not feasible, or are members already."""
 Floats = npt.NDArray[np.float64]
+FAILED = -1.0
+"""The accuracy of a failed trial: less than any other."""
 Member = tuple[Genotype, float, float]
 """Genotype, accuracy, latency in milliseconds."""
 
@@ -61,7 +62,7 @@ class Nsga2(Searcher):
 
     def tell(self, trial: Trial) -> None:
         """Adds a child; the last one of a generation makes the next population."""
-        accuracy = -math.inf if trial.accuracy is None else trial.accuracy
+        accuracy = FAILED if trial.accuracy is None else trial.accuracy
         self._children.append((trial.genotype, accuracy, trial.latency_ms))
         if len(self._children) == self.population_size:
             self._population = survivors([*self._population, *self._children], self.population_size)
@@ -101,7 +102,7 @@ class Nsga2(Searcher):
     def _load_state(self, state: dict[str, Any]) -> None:
         self._population, self._children = (
             [
-                (self._feasible.space.check(genotype), -math.inf if accuracy is None else float(accuracy), float(ms))
+                (self._feasible.space.check(genotype), float(accuracy), float(ms))
                 for genotype, accuracy, ms in state[name]
             ]
             for name in ("population", "children")
@@ -139,7 +140,7 @@ def crowding_distances(accuracies: Floats, latencies: Floats) -> Floats:
         order = np.argsort(values, kind="stable")
         span = values[order[-1]] - values[order[0]]
         distances[order[[0, -1]]] = np.inf
-        if 0 < span < np.inf:
+        if span > 0:
             distances[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
     return distances
 
@@ -156,4 +157,4 @@ def _ranked(members: Sequence[Member]) -> tuple[list[int], list[float]]:
 
 
 def _plain(members: Sequence[Member]) -> list[list[Any]]:
-    return [[list(genotype), None if accuracy == -math.inf else accuracy, ms] for genotype, accuracy, ms in members]
+    return [[list(genotype), accuracy, ms] for genotype, accuracy, ms in members]

@@ -27,7 +27,7 @@ class Landscape:
 
     def __call__(self, genotype: Genotype) -> float:
         total = sum(own[choice] for own, choice in zip(self._own, genotype, strict=True))
-        total += sum(pair[a, b] for pair, a, b in zip(self._pairs, genotype, genotype[1:], strict=True))
+        total += sum(pair[a, b] for pair, a, b in zip(self._pairs, genotype, genotype[1:], strict=False))
         return float(1 / (1 + np.exp(-0.1 * total)))
 
 
