@@ -2,8 +2,8 @@
 
     MOBILENAS_TEST_DATA=DATA python benchmarks/fit_surrogate.py
 
-DATA/imagenet_proxy/train.csv has one trained network a row. Every fifth is held out: it takes no part in the fit that is
-written to mobilenas/evaluators/imagenet_surrogate.json, nor in the choice of the penalty, which is made by
+DATA/imagenet_proxy/train.csv has one trained network a row. Every fifth is held out: it takes no part in the fit that
+is written to mobilenas/evaluators/imagenet_surrogate.json, nor in the choice of the penalty, which is made by
 cross-validation among the others. The uncertainty comes from held-out networks: within the training networks' range of
 multiply-adds from that fifth; beyond it from a second fit, to the middle 90 % of the range, judged on the outer 10 %.
 """

@@ -2,15 +2,18 @@
 
 from mobilenas.export.lowering import DTYPES, lower
 from mobilenas.export.ranges import Ranges
+from mobilenas.export.size import FILE_BYTES, op_file_bytes
 from mobilenas.export.weights import Weights, random_weights, read_weights
 from mobilenas.export.writer import expected_operators, output_shapes, write_micro_model, write_tflite
 
 __all__ = [
     "DTYPES",
+    "FILE_BYTES",
     "Ranges",
     "Weights",
     "expected_operators",
     "lower",
+    "op_file_bytes",
     "output_shapes",
     "random_weights",
     "read_weights",

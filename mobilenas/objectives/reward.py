@@ -1,7 +1,7 @@
 """Rewards: one figure from accuracy and latency."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,20 +17,31 @@ class Reward(ABC):
     """What a searcher maximises. Takes numbers or arrays that broadcast."""
 
     @staticmethod
-    def named(name: str) -> "Reward":
-        """The reward that a command line calls `name`: "soft", "hard" or "absolute".
+    def named(name: str, *, alpha: float | None = None, beta: float | None = None) -> "Reward":
+        """The reward that a command line calls `name`: "soft", "hard", "absolute" or "strict".
+
+        Args:
+            name: Its name.
+            alpha: Exponent of networks that meet the target, of "soft" and "hard"; None for its usual value.
+            beta: Exponent of those that do not, or the slope of "absolute"; None for its usual value.
 
         Raises:
-            InputError: If there is none of this name.
+            InputError: If there is none of this name, or it does not have what is given.
         """
         rewards: dict[str, Reward] = {
             "soft": WeightedProductReward(),
             "hard": WeightedProductReward(alpha=0.0, beta=-1.0),
             "absolute": AbsoluteReward(),
+            "strict": StrictReward(),
         }
         if name not in rewards:
             raise InputError(unknown("reward", name, rewards))
-        return rewards[name]
+        reward = rewards[name]
+        given = {key: value for key, value in (("alpha", alpha), ("beta", beta)) if value is not None}
+        for key in given:
+            if not hasattr(reward, key):
+                raise InputError(f"the reward {name!r} has no {key}; leave it out, or give --reward soft")
+        return replace(reward, **given) if isinstance(reward, WeightedProductReward | AbsoluteReward) else reward
 
     def __call__(self, accuracy: npt.ArrayLike, latency_ms: npt.ArrayLike, target_ms: npt.ArrayLike) -> Floats:
         """The reward of networks.
@@ -100,6 +111,21 @@ class AbsoluteReward(Reward):
 
     def _of(self, accuracy: Floats, relative_latency: Floats) -> Floats:
         return accuracy + self.beta * np.abs(relative_latency - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrictReward(Reward):
+    """Accuracy where the target is met; where it is not, a negative number that says by how much it is missed.
+
+    So whatever meets the target is better than whatever does not, and of those that do not the nearest is best.
+
+    Source: the constrained problem of MnasNet, arXiv 1807.11626, section 3.1, equation 1; infeasible ones ranked by
+        violation: Deb 2000, "An efficient constraint handling method for genetic algorithms", section 3.
+    Differs from the paper: the violation is relative to the target.
+    """
+
+    def _of(self, accuracy: Floats, relative_latency: Floats) -> Floats:
+        return np.where(relative_latency <= 1, accuracy, 1 - relative_latency)
 
 
 def _check_all(fine: npt.NDArray[np.bool_], values: Floats, field: str, accepted: str) -> None:

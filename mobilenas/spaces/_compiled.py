@@ -1,12 +1,14 @@
 """What genotypes cost besides latency, as array look-ups."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
-from mobilenas.graph import ACTIVATION_BYTES
+from mobilenas.graph import ACTIVATION_BYTES, OpSpec
+from mobilenas.spaces._emitted import Emitted
 from mobilenas.spaces.space import Factor, Genotype, SearchSpace
 
 Ints = npt.NDArray[np.int64]
@@ -39,10 +41,43 @@ class FactorIndex:
         return index
 
 
+Pieces = Sequence[tuple[FactorIndex, Sequence[Emitted]]]
+"""For each factor, what each combination of its choices emits."""
+
+
+class CompiledFigure:
+    """A figure of genotypes that is the sum, or the largest, of what their pieces have.
+
+    Args:
+        pieces: Of the space.
+        figure: The figure of one piece.
+        largest: Whether the largest counts, and not the sum.
+    """
+
+    def __init__(self, pieces: Pieces, figure: Callable[[Emitted], int], *, largest: bool = False) -> None:
+        self._tables = [(index, np.array([figure(piece) for piece in row], np.int64)) for index, row in pieces]
+        self._largest = largest
+
+    def __call__(self, genotypes: npt.ArrayLike) -> Ints:
+        """The figure of each genotype, (N, decisions); shape (N,)."""
+        array = np.atleast_2d(np.asarray(genotypes))
+        found = np.zeros(len(array), np.int64)
+        for start in range(0, len(array), CHUNK):
+            part = found[start : start + CHUNK]
+            columns = np.ascontiguousarray(array[start : start + CHUNK].T, np.intp)
+            for index, rows in self._tables:
+                if self._largest:
+                    np.maximum(part, rows[index.of(columns)], out=part)
+                else:
+                    part += rows[index.of(columns)]
+        return found
+
+
 class CompiledCosts:
     """Multiply-adds, parameters, weights and memory of genotypes without building their graphs.
 
-    Equal to those of the decoded graph.
+    Each is a function of genotypes, shape (N, decisions), that gives whole numbers, shape (N,); they are those of the
+    decoded graphs.
 
     Args:
         space: The space.
@@ -50,51 +85,38 @@ class CompiledCosts:
     """
 
     def __init__(self, space: SearchSpace, dtype: str = "float32") -> None:
-        self._bytes = ACTIVATION_BYTES[dtype]
-        self._tables: list[tuple[FactorIndex, Ints]] = []
-        for factor in space.factors():
-            index, rows = FactorIndex(factor, space.sizes), []
-            for choices in index.combinations():
-                piece = factor.emit(choices)
-                macs = sum(op.macs * count for op, count in piece.ops.items())
-                size = sum(op.weight_bytes(dtype) * count for op, count in piece.ops.items())
-                rows.append((macs, piece.params, size, sum(piece.ops.values()), piece.peak_elements))
-            self._tables.append((index, np.array(rows, np.int64).T.copy()))
+        self.dtype = dtype
+        self._space = space
 
-    def macs(self, genotypes: npt.ArrayLike) -> Ints:
-        """Multiply-adds of each genotype, (N, decisions); shape (N,)."""
-        return self._sum(genotypes, 0)
+    @cached_property
+    def macs(self) -> CompiledFigure:
+        """Multiply-adds."""
+        return self.sum_over_ops(lambda op: op.macs)
 
-    def params(self, genotypes: npt.ArrayLike) -> Ints:
-        """Parameters of each genotype, (N, decisions); shape (N,)."""
-        return self._sum(genotypes, 1)
+    @cached_property
+    def params(self) -> CompiledFigure:
+        """Trainable parameters."""
+        return CompiledFigure(self._pieces, lambda piece: piece.params)
 
-    def weight_bytes(self, genotypes: npt.ArrayLike) -> Ints:
-        """Bytes of the weights of each genotype, (N, decisions); shape (N,)."""
-        return self._sum(genotypes, 2)
+    @cached_property
+    def weight_bytes(self) -> CompiledFigure:
+        """Bytes of the weights."""
+        return self.sum_over_ops(lambda op: op.weight_bytes(self.dtype))
 
-    def ops(self, genotypes: npt.ArrayLike) -> Ints:
-        """Operations of each genotype, (N, decisions); shape (N,)."""
-        return self._sum(genotypes, 3)
+    @cached_property
+    def peak_memory_bytes(self) -> CompiledFigure:
+        """Bytes of the activations that are alive at once."""
+        size = ACTIVATION_BYTES[self.dtype]
+        return CompiledFigure(self._pieces, lambda piece: piece.peak_elements * size, largest=True)
 
-    def peak_memory_bytes(self, genotypes: npt.ArrayLike) -> Ints:
-        """Bytes of the activations that are alive at once in each genotype, (N, decisions); shape (N,)."""
-        found = np.zeros(len(np.atleast_2d(np.asarray(genotypes))), np.int64)
-        for part, index, rows in self._gathered(genotypes):
-            np.maximum(found[part], rows[4][index], out=found[part])
-        return found * self._bytes
+    def sum_over_ops(self, figure: Callable[[OpSpec], int]) -> CompiledFigure:
+        """The sum of any figure of single ops."""
+        return CompiledFigure(self._pieces, lambda piece: sum(figure(op) * count for op, count in piece.ops.items()))
 
-    def _sum(self, genotypes: npt.ArrayLike, figure: int) -> Ints:
-        found = np.zeros(len(np.atleast_2d(np.asarray(genotypes))), np.int64)
-        for part, index, rows in self._gathered(genotypes):
-            found[part] += rows[figure][index]
+    @cached_property
+    def _pieces(self) -> Pieces:
+        found = []
+        for factor in self._space.factors():
+            index = FactorIndex(factor, self._space.sizes)
+            found.append((index, [factor.emit(choices) for choices in index.combinations()]))
         return found
-
-    def _gathered(self, genotypes: npt.ArrayLike) -> Iterator[tuple[slice, npt.NDArray[np.intp], Ints]]:
-        """For every chunk and factor: where the chunk lies, its combinations, and the factor's figures."""
-        array = np.atleast_2d(np.asarray(genotypes))
-        for start in range(0, len(array), CHUNK):
-            part = slice(start, min(start + CHUNK, len(array)))
-            columns = np.ascontiguousarray(array[part].T, np.intp)
-            for index, rows in self._tables:
-                yield part, index.of(columns), rows

@@ -75,3 +75,20 @@ def test_settings_out_of_range_are_named() -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(InputError, match="unknown reward 'sofft'; did you mean: soft"):
         Reward.named("sofft")
+
+
+def test_strict_by_hand() -> None:
+    strict = Reward.named("strict")
+    assert strict([0.75, 0.75, 0.99], [75, 74, 90], 75) == pytest.approx([0.75, 0.75, -0.2])
+    assert strict(0.0, 75, 75) > strict(1.0, 75.1, 75) > strict(1.0, 76, 75)
+
+
+def test_exponents_are_settings() -> None:
+    # MobileNetV3-Small: w = -0.15
+    assert Reward.named("soft", alpha=-0.15, beta=-0.15) == WeightedProductReward(alpha=-0.15, beta=-0.15)
+    assert Reward.named("hard", beta=-2.0)(0.8, 150, 75) == pytest.approx(0.2)
+    assert Reward.named("absolute", beta=-0.5) == AbsoluteReward(beta=-0.5)
+    with pytest.raises(InputError, match="the reward 'absolute' has no alpha; leave it out"):
+        Reward.named("absolute", alpha=-0.1)
+    with pytest.raises(InputError, match="the reward 'strict' has no beta"):
+        Reward.named("strict", beta=-0.1)

@@ -1,0 +1,22 @@
+"""How large an exported file will be, op by op."""
+
+from mobilenas.graph import WEIGHTED, OpSpec
+
+FILE_BYTES = 4_000
+"""Of a file besides its ops."""
+OP_BYTES = {"float32": 260, "float16": 260, "int8": 500}
+"""Of an op's entries besides its weights; in int8 some ops are written as several."""
+HALF_WEIGHT_BYTES = 300
+"""Of the op that widens float16 weights."""
+CHANNEL_BYTES = 24
+"""Scale (4 bytes) and zero point (8 bytes) of an output channel of int8 weights, and of its bias."""
+
+
+def op_file_bytes(op: OpSpec, dtype: str = "float32") -> int:
+    """Bytes that an op adds to an exported file; with `FILE_BYTES` they sum to at most 2 % more than the file has."""
+    size = OP_BYTES[dtype] + op.weight_bytes(dtype)
+    if op.kind in WEIGHTED and dtype == "float16":
+        size += HALF_WEIGHT_BYTES
+    if op.kind in WEIGHTED and dtype == "int8":
+        size += CHANNEL_BYTES * op.out_channels
+    return size

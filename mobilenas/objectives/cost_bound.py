@@ -1,0 +1,67 @@
+"""CostBound: what is certain of a network, such as its multiply-adds."""
+
+from typing import Self
+
+import numpy as np
+
+from mobilenas.export import FILE_BYTES, op_file_bytes
+from mobilenas.objectives.bound import Bound, Floats
+from mobilenas.spaces import CompiledCosts, CompiledFigure, Genotypes
+
+MEGABYTE = 1_000_000
+
+
+class CostBound(Bound):
+    """A figure that is certain: multiply-adds, parameters, bytes.
+
+    Args:
+        name: What is bounded.
+        limit: What it must not exceed, above 0.
+        unit: Unit of both.
+        option: What a command line calls the limit.
+        figure: The figure of genotypes.
+        offset: Added to the figure of every network.
+        scale: How much of the figure is one unit.
+
+    Raises:
+        FieldError: If the limit is not a finite number above 0.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limit: float,
+        unit: str,
+        option: str,
+        figure: CompiledFigure,
+        *,
+        offset: int = 0,
+        scale: int = 1,
+    ) -> None:
+        super().__init__(name, limit, unit, option)
+        self._figure, self._offset, self._scale = figure, offset, scale
+
+    def nominal(self, genotypes: Genotypes) -> Floats:
+        """The figure, in `unit`."""
+        return np.asarray((self._figure(genotypes) + self._offset) / self._scale, float)
+
+    @classmethod
+    def macs(cls, costs: CompiledCosts, limit: float) -> Self:
+        """At most `limit` multiply-adds."""
+        return cls("multiply-adds", limit, "MACs", "--max-macs", costs.macs)
+
+    @classmethod
+    def params(cls, costs: CompiledCosts, limit: float) -> Self:
+        """At most `limit` parameters."""
+        return cls("parameters", limit, "params", "--max-params", costs.params)
+
+    @classmethod
+    def size(cls, costs: CompiledCosts, limit_mb: float) -> Self:
+        """An exported file of at most `limit_mb` million bytes; it may come out 2 % smaller than is reckoned here."""
+        figure = costs.sum_over_ops(lambda op: op_file_bytes(op, costs.dtype))
+        return cls("model size", limit_mb, "MB", "--max-size-mb", figure, offset=FILE_BYTES, scale=MEGABYTE)
+
+    @classmethod
+    def memory(cls, costs: CompiledCosts, limit_mb: float) -> Self:
+        """At most `limit_mb` million bytes of activations that are alive at once."""
+        return cls("peak memory", limit_mb, "MB", "--max-memory-mb", costs.peak_memory_bytes, scale=MEGABYTE)
