@@ -8,34 +8,56 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobilenas.cli.arguments import Data, DeviceName, Dtype, Json, Resolution
-from mobilenas.cli.output import LOG, note, print_json, print_table, progress_bar
+from mobilenas.cli.arguments import DeviceName, Dtype, Json, Resolution
+from mobilenas.cli.output import LOG, note, print_json, progress_bar
+from mobilenas.cli.search_output import print_result
 from mobilenas.errors import InputError
-from mobilenas.extras import require
+from mobilenas.registry import unknown
 
 if TYPE_CHECKING:
-    from mobilenas.run import SearchResult
+    from mobilenas.run.settings import RewardName
+
+DATA_HELP = "A folder of images by class, digits, a torchvision data set by name, or an .npz file; none by default."
 
 
 def run(
-    target_ms: Annotated[float | None, typer.Option(help="Latency that the result must not exceed, measured.")] = None,
-    device: DeviceName = "host",
-    data: Data = "digits",
+    target_ms: Annotated[float | None, typer.Option(help="Latency that the result must not exceed.")] = None,
+    device: DeviceName = "pixel1",
+    data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/<date and time> by default.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
-    space: Annotated[str, typer.Option(help="Search space.")] = "mnasnet",
+    space: Annotated[
+        str | None,
+        typer.Option(help="Search space or space file (.json); mnasnet_proxy by default, with --data mnasnet."),
+    ] = None,
     searcher: Annotated[str, typer.Option(help="Searcher.")] = "regularized_evolution",
-    evaluator: Annotated[str, typer.Option(help="Where accuracy comes from.")] = "short_training",
-    trials: Annotated[int, typer.Option(help="Distinct evaluations.")] = 12,
+    evaluator: Annotated[
+        str | None,
+        typer.Option(help="Where accuracy comes from; imagenet_surrogate by default, with --data short_training."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Distinct evaluations; 2000 by default, with --data 12.")] = None,
     trial_epochs: Annotated[int, typer.Option(help="Epochs of each evaluation.")] = 5,
     final_epochs: Annotated[int, typer.Option(help="Epochs of the winner; 0 for the recipe's own.")] = 0,
-    hard: Annotated[bool, typer.Option("--hard", help="MnasNet's hard reward instead of the soft one.")] = False,
+    reward: Annotated[str, typer.Option(help="soft, hard, absolute or strict.")] = "soft",
+    hard: Annotated[bool, typer.Option("--hard", help="MnasNet's hard reward: --reward hard.")] = False,
+    alpha: Annotated[float | None, typer.Option(help="Exponent of the reward below the target.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Exponent of the reward above it; slope of absolute.")] = None,
+    risk: Annotated[
+        float, typer.Option(help="How probable it may be that a prediction at the target misses it, up to 0.5.")
+    ] = 0.05,
+    also: Annotated[
+        list[str] | None, typer.Option(metavar="DEVICE=MS", help="A further device and its target; several times.")
+    ] = None,
+    max_macs: Annotated[float | None, typer.Option(help="Most multiply-adds.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="Most parameters.")] = None,
+    max_size_mb: Annotated[float | None, typer.Option(help="Largest file, millions of bytes.")] = None,
+    max_memory_mb: Annotated[float | None, typer.Option(help="Most activations at once, millions of bytes.")] = None,
     resolution: Resolution = None,
     dtype: Dtype = "float32",
     seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
     json: Json = False,
 ) -> None:
-    """Profiles the device if need be, searches, trains the winner, exports, measures and verifies it."""
+    """Searches and exports the winner; with --data it trains, measures and verifies it too."""
     if target_ms is not None and resume is not None:
         raise InputError(
             f"--resume {resume} goes on with that run's own target, by which its trials were chosen; "
@@ -44,9 +66,8 @@ def run(
     if target_ms is None and resume is None:
         raise InputError(
             "give --target-ms MILLISECONDS for a new search or --resume RUN for an old one; "
-            "for example: mobilenas search --device host --data digits --target-ms 0.3"
+            "for example: mobilenas search --target-ms 75"
         )
-    require("torch", "train")
     from mobilenas.run import SearchSettings, search
 
     settings = None
@@ -55,15 +76,23 @@ def run(
             target_ms=target_ms,
             device=device,
             dtype=dtype,
-            space=space,
+            space=space or ("mnasnet_proxy" if data is None else "mnasnet"),
             searcher=searcher,
-            evaluator=evaluator,
+            evaluator=evaluator or ("imagenet_surrogate" if data is None else "short_training"),
             data=data,
             resolution=resolution,
-            trials=trials,
+            trials=(2000 if data is None else 12) if trials is None else trials,
             trial_epochs=trial_epochs,
             final_epochs=final_epochs,
-            reward="hard" if hard else "soft",
+            reward=_reward(reward, hard),
+            alpha=alpha,
+            beta=beta,
+            risk=risk,
+            also=tuple(also or ()),
+            max_macs=max_macs,
+            max_params=max_params,
+            max_size_mb=max_size_mb,
+            max_memory_mb=max_memory_mb,
             seed=seed,
         )
     folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
@@ -73,27 +102,13 @@ def run(
     if json:
         print_json({**asdict(result), "run": str(folder)})
     else:
-        _print(result, folder)
+        print_result(result, folder)
 
 
-def _print(result: "SearchResult", folder: Path) -> None:
-    measured, report = result.measured, result.verification
-    accuracies = (result.test_accuracy, result.exported_accuracy, result.agreement)
-    test, exported, agreement = (f"{100 * share:.2f} %" if share is not None else "not known" for share in accuracies)
-    if measured is None or report is None:
-        raise ValueError(f"{folder}: a search ended without a measurement of its winner")
-    spread = ""
-    if measured.p10_ms is not None and measured.p90_ms is not None:
-        spread = f" (10th to 90th percentile: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})"
-    rows = [
-        ("target", f"{result.target_ms:g} ms on {result.device}"),
-        ("predicted", f"{result.predicted_ms:.3g} ms (90 % interval {result.low_ms:.3g} to {result.high_ms:.3g})"),
-        ("measured", f"{measured.latency_ms:.3g} ms{spread}"),
-        ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
-        ("accuracy", f"{test} of held-out images"),
-        ("exported file", f"{exported}; agrees with torch on {agreement}"),
-        ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
-        ("verified", "parity, one delegate, operators" if report["passed"] else "FAILED"),
-        ("run", f"{folder} (best.tflite, best.json, result.json)"),
-    ]
-    print_table(("", ""), rows)
+def _reward(name: str, hard: bool) -> "RewardName":
+    if hard and name not in ("soft", "hard"):
+        raise InputError(f"--hard and --reward {name} exclude each other; give one of them")
+    rewards: dict[str, RewardName] = {"soft": "soft", "hard": "hard", "absolute": "absolute", "strict": "strict"}
+    if name not in rewards:
+        raise InputError(unknown("reward", name, rewards))
+    return "hard" if hard else rewards[name]

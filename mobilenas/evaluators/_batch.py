@@ -42,3 +42,9 @@ class BatchEvaluator(Evaluator):
         Args:
             genotypes: Valid choices, shape (N, decisions).
         """
+
+    def covers(self, space: SearchSpace) -> bool:
+        """Whether genotypes of `space` are those of the space that it knows."""
+        own = self.space
+        same_input = (space.resolution, space.num_classes) == (own.resolution, own.num_classes)
+        return type(space) is type(own) and same_input and list(space.decisions.items()) == list(own.decisions.items())

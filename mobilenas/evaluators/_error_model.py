@@ -68,7 +68,7 @@ class ErrorModel(Settings):
         weights[np.triu_indices(len(self.codes), 1)] = self.interactions
         score += np.einsum("nd,nd->n", codes @ weights, codes)
         score += work_terms(macs, params, self.log_means, self.log_stds) @ np.array(self.work)
-        return np.maximum(self.ceiling - np.exp(-score), 0.0)
+        return np.asarray(np.maximum(self.ceiling - np.exp(-score), 0.0), float)
 
 
 def work_terms(macs: Floats, params: Floats, means: tuple[float, ...], stds: tuple[float, ...]) -> Floats:

@@ -1,6 +1,7 @@
 """How long profiling a space takes."""
 
-from mobilenas.latency.calibration_set import networks_for
+from mobilenas import models
+from mobilenas.latency.calibration_set import CALIBRATION_NETWORKS
 from mobilenas.latency.profiling import NETWORK_PROTOCOL, NETWORK_VISITS, OP_PROTOCOL, OP_VISITS
 from mobilenas.latency.support import support_ops
 from mobilenas.spaces import SearchSpace
@@ -13,6 +14,7 @@ def profiling_seconds(space: SearchSpace) -> float:
     repeated visits, which do not count, make up for it on a desktop processor. A device that needs longer than a
     visit's limit for five runs takes longer.
     """
-    ops = space.distinct_ops().union(support_ops())
+    ops = len(space.distinct_ops().union(support_ops()))
+    networks = CALIBRATION_NETWORKS + len(models.names())
     seconds_a_network = NETWORK_VISITS * NETWORK_PROTOCOL.visit_seconds
-    return len(ops) * OP_VISITS * OP_PROTOCOL.visit_seconds + len(networks_for(space)) * seconds_a_network
+    return ops * OP_VISITS * OP_PROTOCOL.visit_seconds + networks * seconds_a_network

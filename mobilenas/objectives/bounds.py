@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from mobilenas.errors import TargetError
 from mobilenas.objectives.bound import Bound, Floats
-from mobilenas.objectives.feasible import FeasibleSet
+from mobilenas.objectives.feasible import FeasibleSet, RewardOf
 from mobilenas.spaces import Genotypes, SearchSpace
 
 
@@ -31,11 +31,13 @@ class Bounds:
 
     def excess(self, genotypes: Genotypes) -> Floats:
         """The largest of figure over limit of each genotype, shape (N,): at most 1 where all bounds are met."""
-        return np.max([bound.upper(genotypes) / bound.limit for bound in self.all], axis=0)
+        return np.asarray(np.max([bound.upper(genotypes) / bound.limit for bound in self.all], axis=0), float)
 
-    def feasible_set(self, space: SearchSpace) -> FeasibleSet:
-        """The networks of a space that meet all bounds."""
-        return FeasibleSet(space, self.is_feasible, self.excess, unit="times the limit")
+    def feasible_set(
+        self, space: SearchSpace, reward: RewardOf = lambda genotypes, accuracies: accuracies
+    ) -> FeasibleSet:
+        """The networks of a space that meet all bounds, and what they earn."""
+        return FeasibleSet(space, self.is_feasible, self.excess, unit="times the limit", reward=reward)
 
     def check_reachable(self, feasible: FeasibleSet) -> None:
         """Raises `TargetError` if no network is found that meets all bounds; the text names the nearest."""
@@ -45,7 +47,13 @@ class Bounds:
         if missed:
             limits = " and ".join(f"{bound.name} of {bound.limit:.4g} {bound.unit}" for bound, _ in missed)
             nearest = " and ".join(f"{value:.3g} {bound.unit}" for bound, value in missed)
-            options = " ".join(f"{bound.option} {float(f'{1.05 * value:.3g}'):.12g}" for bound, value in missed)
+            options = " ".join(_raised(bound, value) for bound, value in missed)
             raise TargetError(
                 f"{limits} cannot be met: the nearest that {feasible.space.name} can is {nearest}; give {options}"
             )
+
+
+def _raised(bound: Bound, value: float) -> str:
+    """The option that lets a network of this figure in."""
+    separator = "" if bound.option.endswith("=") else " "
+    return f"{bound.option}{separator}{float(f'{1.05 * value:.3g}'):.12g}"

@@ -1,7 +1,7 @@
 """Rewards: one figure from accuracy and latency."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +37,15 @@ class Reward(ABC):
         if name not in rewards:
             raise InputError(unknown("reward", name, rewards))
         reward = rewards[name]
-        given = {key: value for key, value in (("alpha", alpha), ("beta", beta)) if value is not None}
-        for key in given:
-            if not hasattr(reward, key):
+        for key, value in (("alpha", alpha), ("beta", beta)):
+            if value is not None and not hasattr(reward, key):
                 raise InputError(f"the reward {name!r} has no {key}; leave it out, or give --reward soft")
-        return replace(reward, **given) if isinstance(reward, WeightedProductReward | AbsoluteReward) else reward
+        if isinstance(reward, WeightedProductReward):
+            usual = reward
+            return WeightedProductReward(
+                alpha=usual.alpha if alpha is None else alpha, beta=usual.beta if beta is None else beta
+            )
+        return reward if beta is None else AbsoluteReward(beta=beta)
 
     def __call__(self, accuracy: npt.ArrayLike, latency_ms: npt.ArrayLike, target_ms: npt.ArrayLike) -> Floats:
         """The reward of networks.

@@ -28,20 +28,28 @@ class SearchResult:
     """`result.json`.
 
     Attributes:
-        met: Whether the exported file measures at most the target.
+        met: Whether the exported file measures at most the target; where nothing could be measured, whether the
+            prediction meets it with the run's risk.
         target_ms: The target.
-        device: Where it is measured.
+        device: Where it is measured, or for which it is predicted.
         name: Name of the winner.
-        predicted_ms, low_ms, high_ms: Its prediction, with the table the run began with.
+        predicted_ms, low_ms, high_ms: Its prediction and the 90 % interval, with the table the run began with.
+        upper_ms: What of it had to meet the target, by the run's risk and correction.
+        risk: Probability that a network whose `upper_ms` is the target misses it.
         correction: Measured over predicted latency, as the run learnt it; 1 if the first candidate met the target.
-        measured: The exported file's measurement; None if no candidate came so far.
+        measured: The exported file's measurement; None if no candidate came so far, or the device does not answer.
         reference: Name of the reference network.
         validation_accuracy: Of the candidate in the search, [0, 1].
+        accuracy_std: Its standard deviation, where known.
+        accuracy_source: Where the search's accuracies came from.
+        accuracy_meaning: What they are not, where that must be said.
+        trained: Whether the exported file has trained weights.
         test_accuracy: Of the trained winner on held-out images, [0, 1].
         exported_accuracy: Of the exported file on the same images, run by LiteRT.
         agreement: Share of those images on which file and torch name the same class.
-        accuracy_source: Where the search's accuracies came from.
+        detail: What must be known of the winner's accuracy, such as "extrapolated".
         macs, params, size_bytes: Of the winner.
+        peak_memory_bytes: Its activations that are alive at once.
         trials: Distinct evaluations.
         verification: The gate's checks.
     """
@@ -53,13 +61,20 @@ class SearchResult:
     predicted_ms: float
     low_ms: float
     high_ms: float
+    upper_ms: float
+    risk: float
     correction: float
     reference: str
     accuracy_source: str
     validation_accuracy: float
     macs: int
     params: int
+    peak_memory_bytes: int
     trials: int
+    accuracy_std: float | None = None
+    accuracy_meaning: str = ""
+    detail: str = ""
+    trained: bool = False
     measured: Measured | None = None
     test_accuracy: float | None = None
     exported_accuracy: float | None = None

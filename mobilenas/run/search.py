@@ -1,4 +1,4 @@
-"""search: from settings to a file that meets the target when measured."""
+"""search: from settings to a file that meets the target."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -6,24 +6,21 @@ from pathlib import Path
 
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError, MobilenasError, TargetError
-from mobilenas.evaluators import EVALUATORS, BatchEvaluator, CachedEvaluator
-from mobilenas.export import DTYPES, random_weights, write_tflite
+from mobilenas.export import random_weights, write_tflite
 from mobilenas.history import History, Trial, write_pareto_csv
-from mobilenas.latency import LatencyPredictor, LatencyTable, up_to_date_table
+from mobilenas.latency import LatencyPredictor, profiling_seconds
 from mobilenas.latency.profiling import Progress
-from mobilenas.registry import unknown
 from mobilenas.run.folder import RunFolder
+from mobilenas.run.measuring import REFERENCE, measure_interleaved
+from mobilenas.run.opening import check_names, opened_bounds, opened_evaluator, opened_space, opened_table
 from mobilenas.run.result import Measured, SearchResult
 from mobilenas.run.seeds import derived_seed
 from mobilenas.run.settings import SearchSettings
+from mobilenas.run.source import Source, open_source
 from mobilenas.run.trials import TrialLoop
-from mobilenas.run.winner import REFERENCE, measure_interleaved, train_and_export
 from mobilenas.runners import Device, open_runner
-from mobilenas.runners.host import wait_while_host_is_measured
-from mobilenas.searchers import SEARCHERS
-from mobilenas.spaces import SPACES, Genotype, open_space
+from mobilenas.spaces import Genotype
 from mobilenas.storage import write_atomically, write_json
-from mobilenas.training import ImageData, default_recipe, load_data
 
 MOST_CANDIDATES = 6
 """Candidates that are measured before the run gives up."""
@@ -46,7 +43,8 @@ def search(
         progress: Told how far profiling is.
 
     Returns:
-        The result, which is also in `result.json`; its file measures at most the target.
+        The result, which is also in `result.json`. Its file measures at most the target; where the device does not
+        answer a search without images, it is predicted to.
 
     Raises:
         TargetError: If the target cannot be met; `result.json` says how near the run came, where it came so far.
@@ -55,52 +53,38 @@ def search(
         VerificationError: If the exported file is not what was trained.
     """
     if settings is not None:
-        _check_names(settings)
-    data = load_data(settings.data, resolution=settings.resolution, seed=settings.seed) if settings else None
+        check_names(settings)
+    source = open_source(settings) if settings else None
     with RunFolder(path, settings) as folder:
 
         def say(text: str) -> None:
             folder.log(text)
             note(text)
 
-        if data is None:
-            again = folder.settings
-            data = load_data(again.data, resolution=again.resolution, seed=again.seed)
-        return _Search(folder, data, say, progress).run()
-
-
-def _check_names(settings: SearchSettings) -> None:
-    """Raises `InputError` for what is not known, before anything is written or measured."""
-    open_runner(Device.load(settings.device))
-    for noun, name, known in (
-        ("dtype", settings.dtype, DTYPES),
-        ("space", settings.space, SPACES),
-        ("searcher", settings.searcher, SEARCHERS),
-        ("evaluator", settings.evaluator, EVALUATORS),
-    ):
-        if name not in known:
-            raise InputError(unknown(noun, name, list(known)))
+        return _Search(folder, source or open_source(folder.settings), say, progress).run()
 
 
 class _Search:
     """One search in an open run folder."""
 
-    def __init__(self, folder: RunFolder, data: ImageData, note: Note, progress: Progress | None) -> None:
-        self._folder, self._data, self._note = folder, data, note
+    def __init__(self, folder: RunFolder, source: Source, note: Note, progress: Progress | None) -> None:
+        self._folder, self._source, self._note = folder, source, note
         self._settings = folder.settings
         self._device = Device.load(self._settings.device)
-        self._space = open_space(self._settings.space, resolution=data.resolution, num_classes=data.num_classes)
-        self._predictor = LatencyPredictor(self._table(progress))
-        recipe = default_recipe(len(data.train), data.resolution, self._settings.trial_epochs)
-        chosen = EVALUATORS[self._settings.evaluator]
-        evaluator = chosen.for_search(data, recipe, pause=wait_while_host_is_measured)
+        self._space = opened_space(folder, source)
+        evaluator = opened_evaluator(source, self._space)
+        note(
+            f"space {self._space.name}: {self._space.size:.2g} genotypes, {len(self._space.distinct_ops())} distinct "
+            f"ops; profiling them takes about {profiling_seconds(self._space):.0f} s on a desktop processor"
+        )
         self._loop = TrialLoop(
             settings=self._settings,
             space=self._space,
-            predictor=self._predictor,
-            evaluator=evaluator if isinstance(evaluator, BatchEvaluator) else CachedEvaluator(evaluator),
+            predictor=LatencyPredictor(opened_table(folder, self._space, progress, note)),
+            evaluator=evaluator,
             history=History.open(folder.trials_file),
             note=note,
+            also=opened_bounds(folder, self._space, note),
         )
 
     def run(self) -> SearchResult:
@@ -113,6 +97,8 @@ class _Search:
             if trial is None:
                 break
             arch = self._space.decode(trial.genotype)
+            if not self._can_measure():
+                return self._finish(trial, arch)
             measured = self._measure(trial, arch)
             tried[trial.genotype] = measured
             if measured.latency_ms <= self._settings.target_ms:
@@ -124,16 +110,12 @@ class _Search:
             self._correct(trial, measured)
         raise self._missed(tried)
 
-    def _table(self, progress: Progress | None) -> LatencyTable:
-        """The table as it was when the run began: a run's predictions never change under it."""
-        if self._folder.table_file.exists():
-            return LatencyTable.load(self._folder.table_file)
-        ops = sorted(self._space.distinct_ops(), key=str)  # a set's order differs from process to process
-        table = up_to_date_table(
-            self._device, self._settings.dtype, ops, space=self._space, progress=progress, note=self._note
-        )
-        table.save(self._folder.table_file)
-        return LatencyTable.load(self._folder.table_file)  # as a resumed run reads it: rounded
+    def _can_measure(self) -> bool:
+        """Whether candidates are measured. A search on images insists on the device, if there is any way to it."""
+        runner = open_runner(self._device)
+        if self._source.needs_device or not runner.has_connection:
+            return runner.has_connection
+        return bool(self._folder.once("the device answers", runner.answers))
 
     def _candidate(self, tried: dict[Genotype, Measured]) -> Trial | None:
         """The best trial that was not measured yet; further trials where the correction has left none."""
@@ -163,25 +145,18 @@ class _Search:
         self._note(f"the target was missed; predictions are corrected by {self._loop.correction:.3f}")
 
     def _finish(self, trial: Trial, arch: Arch) -> SearchResult:
-        """Trains and exports the candidate, measures the file itself, and writes everything down."""
+        """Exports the candidate, measures the file itself where that can be, and writes everything down."""
         settings, folder = self._settings, self._folder
-        recipe = default_recipe(len(self._data.train), self._data.resolution, settings.final_epochs)
-        self._note(f"training the winner for {recipe.epochs} epochs")
-        winner = train_and_export(
-            folder,
-            f"trial-{trial.index}",
-            arch,
-            self._data,
-            recipe,
-            seed=derived_seed(settings.seed, trial.index),
-            dtype=settings.dtype,
-            pause=wait_while_host_is_measured,
-        )
+        seed = derived_seed(settings.seed, trial.index)
+        winner = self._source.export(folder, f"trial-{trial.index}", arch, seed=seed, note=self._note)
         winner.report.require("the exported winner")
-        measured = measure_interleaved(folder, f"file {trial.index}", self._device, arch, winner.model)
+        measured = None
+        if self._can_measure():
+            measured = measure_interleaved(folder, f"file {trial.index}", self._device, arch, winner.model)
         result = replace(
             self._result(trial, arch, measured),
-            met=measured.latency_ms <= settings.target_ms,
+            met=measured is None or measured.latency_ms <= settings.target_ms,
+            trained=winner.test_accuracy is not None,
             test_accuracy=winner.test_accuracy,
             exported_accuracy=winner.exported_accuracy,
             agreement=winner.agreement,
@@ -193,7 +168,7 @@ class _Search:
         self._write(result, arch)
         return result
 
-    def _result(self, trial: Trial, arch: Arch, measured: Measured) -> SearchResult:
+    def _result(self, trial: Trial, arch: Arch, measured: Measured | None) -> SearchResult:
         graph = arch.graph()
         return SearchResult(
             met=False,
@@ -203,13 +178,19 @@ class _Search:
             predicted_ms=trial.latency_ms,
             low_ms=trial.low_ms,
             high_ms=trial.high_ms,
+            upper_ms=self._loop.upper_ms(trial),
+            risk=self._settings.risk,
             correction=self._loop.correction,
             measured=measured,
             reference=REFERENCE,
             validation_accuracy=trial.accuracy or 0.0,
-            accuracy_source=f"{self._settings.evaluator} on {self._data.name}",
+            accuracy_std=trial.accuracy_std,
+            accuracy_source=self._source.name,
+            accuracy_meaning=self._source.meaning,
+            detail=trial.detail,
             macs=graph.macs,
             params=graph.params,
+            peak_memory_bytes=graph.peak_memory_bytes(self._settings.dtype),
             trials=sum(not trial.cached for trial in self._loop),
         )
 

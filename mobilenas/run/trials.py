@@ -1,16 +1,16 @@
 """TrialLoop: propose, predict, evaluate, write down."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
-from mobilenas.errors import InputError, TargetError
+from mobilenas.errors import InputError
 from mobilenas.evaluators import BatchEvaluator, CachedEvaluator, Evaluation
 from mobilenas.history import History, Trial
 from mobilenas.latency import CompiledLatency, LatencyPredictor
-from mobilenas.objectives import FeasibleSet, Reward
+from mobilenas.objectives import Bound, Bounds, LatencyBound, Reward
 from mobilenas.run.batches import BatchTrials
 from mobilenas.run.seeds import derived_seed
 from mobilenas.run.settings import SearchSettings
@@ -37,10 +37,7 @@ class TrialLoop:
         evaluator: Their accuracy; of one that answers batches nothing is cached, since a look-up is as quick.
         history: The run's history.
         note: Told of every new trial.
-
-    Attributes:
-        correction: Measured over predicted latency, as far as the run has learnt it; candidates must meet the target
-            with it.
+        also: What networks must meet besides the target.
     """
 
     def __init__(
@@ -52,15 +49,20 @@ class TrialLoop:
         evaluator: CachedEvaluator | BatchEvaluator,
         history: History,
         note: Note,
+        also: Sequence[Bound] = (),
     ) -> None:
-        self.correction = 1.0
         self._settings, self._space, self._predictor = settings, space, predictor
         self._evaluator, self._history, self._note = evaluator, history, note
+        self._best_accuracy = -1.0
         self._count, self._stored = 0, len(history)
         self._replay = islice(history, self._stored)
         self._compiled = CompiledLatency(predictor, space)
-        self._reward = Reward.named(settings.reward)
-        self._feasible = FeasibleSet(space, self._is_feasible, self._upper_ms, unit="ms", reward=self._rewards)
+        self._reward = Reward.named(settings.reward, alpha=settings.alpha, beta=settings.beta)
+        self._latency = LatencyBound(
+            predictor.table.info.device, settings.target_ms, self._compiled, risk=settings.risk
+        )
+        self._bounds = Bounds([self._latency, *also])
+        self._feasible = self._bounds.feasible_set(space, self._rewards)
         self._searcher = SEARCHERS[settings.searcher](self._feasible, seed=settings.seed, budget=settings.trials)
         self._batches = None
         if isinstance(evaluator, BatchEvaluator):
@@ -80,14 +82,22 @@ class TrialLoop:
         """The trials so far, in order, all at once."""
         return list(self)
 
+    @property
+    def correction(self) -> float:
+        """Measured over predicted latency, as far as the run has learnt it; candidates must meet the target with it."""
+        return self._latency.correction
+
+    @correction.setter
+    def correction(self, factor: float) -> None:
+        self._latency.correction = factor
+
+    def upper_ms(self, trial: Trial) -> float:
+        """What of a trial's latency must not exceed the target, by the run's risk and correction."""
+        return float(self._latency.upper(np.array([trial.genotype]))[0])
+
     def check_target(self) -> None:
-        """Raises `TargetError` if no network of the space can meet the target."""
-        nearest_ms = float(self._upper_ms(np.array([self._feasible.nearest()]))[0])
-        if nearest_ms > self._settings.target_ms:
-            raise TargetError(
-                f"target {self._settings.target_ms:g} ms cannot be met: the nearest that {self._space.name} can is "
-                f"{nearest_ms:.3g} ms; give --target-ms {float(f'{1.05 * nearest_ms:.2g}'):g}"
-            )
+        """Raises `TargetError` if no network of the space can meet the target and the other bounds."""
+        self._bounds.check_reachable(self._feasible)
 
     def run(self, count: int) -> None:
         """Evaluates `count` further networks.
@@ -111,11 +121,11 @@ class TrialLoop:
             self._note(f"the searcher proposed nothing new {STALE_PROPOSALS} times in a row and stops")
 
     def best(self, excluded: Collection[Genotype] = ()) -> Trial | None:
-        """The most accurate trial that is predicted to meet the target, the faster of equals; None if none is."""
+        """The most accurate trial that is predicted to meet all bounds, the faster of equals; None if none is."""
         best, trials = None, iter(self)
         while part := list(islice(trials, BEST_OF)):
             candidates = [t for t in part if t.status == "ok" and t.genotype not in excluded]
-            fits = self._is_feasible(np.array([t.genotype for t in candidates])) if candidates else ()
+            fits = self._bounds.is_feasible(np.array([t.genotype for t in candidates])) if candidates else ()
             feasible = [t for t, fine in zip(candidates, fits, strict=True) if fine]
             # of equals the first, as `max` has it
             best = max(
@@ -151,10 +161,19 @@ class TrialLoop:
             self._history.extend(trials)
             self._count += len(trials)
             found.update(zip(missing, trials, strict=True))
-            self._note(f"trials {trials[0].index + 1} to {self._count}: {len(trials)} evaluated")
+            self._tell_best(trials)
         elif missing:
             found.update((genotype, self._evaluate(genotype)) for genotype in missing)
         return found
+
+    def _tell_best(self, trials: list[Trial]) -> None:
+        """Notes a trial of a batch that is more accurate than all before."""
+        best = max(trials, key=lambda trial: trial.accuracy or 0.0)
+        if best.accuracy is not None and best.accuracy > self._best_accuracy:
+            self._best_accuracy = best.accuracy
+            self._note(
+                f"trial {best.index + 1}: {best.latency_ms:.3g} ms predicted, accuracy {best.accuracy:.4f}, best"
+            )
 
     def _stored_trial(self, genotype: Genotype) -> Trial:
         trial = next(self._replay)
@@ -204,16 +223,6 @@ class TrialLoop:
         self, genotypes: npt.NDArray[np.integer], accuracies: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
         return self._reward(accuracies, self._compiled.latency_ms(genotypes), self._settings.target_ms)
-
-    def _is_feasible(self, genotypes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-        return self._upper_ms(genotypes) <= self._settings.target_ms
-
-    def _upper_ms(self, genotypes: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-        """What must not exceed the target: the interval's upper end, or the corrected prediction where that is more."""
-        upper_ms = self._compiled.upper_ms(genotypes)
-        if self.correction == 1.0:
-            return upper_ms
-        return np.maximum(upper_ms, self.correction * self._compiled.latency_ms(genotypes))
 
 
 def _evaluation(trial: Trial) -> Evaluation:

@@ -94,6 +94,11 @@ class CompiledCosts:
         return self.sum_over_ops(lambda op: op.macs)
 
     @cached_property
+    def ops(self) -> CompiledFigure:
+        """Operations."""
+        return self.sum_over_ops(lambda op: 1)
+
+    @cached_property
     def params(self) -> CompiledFigure:
         """Trainable parameters."""
         return CompiledFigure(self._pieces, lambda piece: piece.params)

@@ -54,14 +54,15 @@ class SearchSpace(ABC):
     choices) and `num_classes`. Its decisions do not change once it is made; each has 1 to 256 choices, all different.
 
     Args:
-        resolution: Input size in pixels; the largest where the space chooses it.
+        resolution: Input size in pixels, 224 by default; the largest where the space chooses it.
         num_classes: Number of classes.
     """
 
     name: str
 
-    def __init__(self, *, resolution: int = 224, num_classes: int = 1000) -> None:
-        self.resolution, self.num_classes = resolution, num_classes
+    def __init__(self, *, resolution: int | None = None, num_classes: int = 1000) -> None:
+        self.resolution = 224 if resolution is None else resolution
+        self.num_classes = num_classes
 
     @property
     @abstractmethod

@@ -62,8 +62,7 @@ class SpaceContract:
             costs = CompiledCosts(space, dtype)
             assert costs.macs(genotypes).tolist() == [graph.macs for graph in graphs]
             assert costs.params(genotypes).tolist() == [graph.params for graph in graphs]
-            ops = costs.sum_over_ops(lambda op: 1)
-            assert ops(genotypes).tolist() == [len(graph.nodes) for graph in graphs]
+            assert costs.ops(genotypes).tolist() == [len(graph.nodes) for graph in graphs]
             assert costs.weight_bytes(genotypes).tolist() == [graph.weight_bytes(dtype) for graph in graphs]
             peaks = [graph.peak_memory_bytes(dtype) for graph in graphs]
             assert costs.peak_memory_bytes(genotypes).tolist() == peaks

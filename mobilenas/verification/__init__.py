@@ -4,6 +4,7 @@ from mobilenas.verification.report import Check, Report
 from mobilenas.verification.verify import (
     LATENCY_PROTOCOL,
     check_is_tflite,
+    inspect_file,
     latency_check,
     measure_file,
     run_model,
@@ -15,6 +16,7 @@ __all__ = [
     "Check",
     "Report",
     "check_is_tflite",
+    "inspect_file",
     "latency_check",
     "measure_file",
     "run_model",

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,9 +59,7 @@ def verify_file(
         images = np.random.default_rng(0).standard_normal((4, *graph.input_shapes[0])).astype(np.float32)
     try:
         answer, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)
-        checks = _interface_checks(answer["inputs"], answer["outputs"], graph, dtype, float_io)
-        wanted = expected_operators(graph, dtype, float_io=float_io)
-        checks += _operator_checks(answer["operators"], answer["undelegated"], wanted)
+        checks = _structure_checks(answer, graph, dtype, float_io)
         if all(check.passed for check in checks[:2]):
             exported = run_model(process, model, images)
             reference = promised = outputs(graph, weights, images, exact=True)
@@ -74,6 +73,30 @@ def verify_file(
         if runtime is None:
             process.close()
     return Report(tuple(checks))
+
+
+def inspect_file(model: bytes, graph: OpGraph, *, dtype: str = "float32") -> Report:
+    """Checks what a TFLite file is made of, and not what it computes; needs no torch.
+
+    Args:
+        model: The file.
+        graph: The network.
+        dtype: Element type it was exported in.
+
+    Returns:
+        Checks of the inputs and outputs, the operators and the one delegate.
+
+    Raises:
+        VerificationError: If LiteRT does not load the file.
+        InputError: If the file is no TFLite file at all.
+    """
+    check_is_tflite(model)
+    with LiteRTProcess() as process:
+        try:
+            answer, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)
+        except ModelError as error:
+            raise VerificationError(f"LiteRT does not load the file: {error}") from error
+    return Report(tuple(_structure_checks(answer, graph, dtype, float_io=False)))
 
 
 def run_model(process: LiteRTProcess, model: bytes, images: Images) -> Images:
@@ -117,6 +140,14 @@ def check_is_tflite(model: bytes) -> None:
 
 
 Tensors = Sequence[Mapping[str, object]]
+
+
+def _structure_checks(answer: Mapping[str, Any], graph: OpGraph, dtype: str, float_io: bool) -> list[Check]:
+    wanted = expected_operators(graph, dtype, float_io=float_io)
+    return [
+        *_interface_checks(answer["inputs"], answer["outputs"], graph, dtype, float_io),
+        *_operator_checks(answer["operators"], answer["undelegated"], wanted),
+    ]
 
 
 def _interface_checks(inputs: Tensors, found: Tensors, graph: OpGraph, dtype: str, float_io: bool) -> list[Check]:

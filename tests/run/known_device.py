@@ -16,7 +16,7 @@ def known_table(space: SearchSpace) -> LatencyTable:
     """The table of the fake device for a space."""
     rows = {op: Measurement(op.weight_bytes() / 1000, 0.0, 40, 3) for op in sorted(space.distinct_ops(), key=str)}
     network = CalibrationNetwork(
-        f"mnasnet@{space.decode((0,) * len(space.decisions)).resolution}#0", 1000.0, 10**6, 1000.0
+        f"{space.name}@{space.decode((0,) * len(space.decisions)).resolution}#0", 1000.0, 10**6, 1000.0
     )
     info = TableInfo(device="fake", cpu="fake cpu", runtime="fake 1")
     return LatencyTable(info, rows, (network,), Calibration(1.0, 0.0, 0.0, 0.02, 1))

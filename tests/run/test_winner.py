@@ -5,7 +5,8 @@ import pytest
 from mobilenas.errors import InputError
 from mobilenas.run import SearchSettings
 from mobilenas.run.folder import RunFolder
-from mobilenas.run.winner import measure_interleaved, train_and_export
+from mobilenas.run.measuring import measure_interleaved
+from mobilenas.run.winner import train_and_export
 from mobilenas.runners import Device
 from mobilenas.training import default_recipe, load_data
 

@@ -1,0 +1,88 @@
+"""What `mobilenas search` prints at its end."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mobilenas.cli.output import print_table
+
+if TYPE_CHECKING:
+    from mobilenas.run import SearchResult
+
+SHOWN_FRONT = 8
+
+
+def print_result(result: "SearchResult", folder: Path) -> None:
+    """The winner, and the Pareto front that the search found."""
+    measured, report = result.measured, result.verification
+    interval = f"90 % interval {result.low_ms:.3g} to {result.high_ms:.3g}"
+    rows = [
+        ("target", f"{result.target_ms:g} ms on {result.device}"),
+        ("predicted", f"{result.predicted_ms:.3g} ms ({interval}; {result.upper_ms:.3g} must meet the target)"),
+    ]
+    if measured is None:
+        rows.append(("measured", f"nothing: {result.device} does not answer"))
+    else:
+        rows += [
+            (
+                "measured",
+                f"{measured.latency_ms:.3g} ms (10th to 90th percentile: {measured.p10_ms:.3g} to "
+                f"{measured.p90_ms:.3g})",
+            ),
+            ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
+        ]
+    rows += _accuracy(result)
+    rows += [
+        ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
+        ("verified", _verified(result) if report and report["passed"] else "FAILED"),
+        ("run", f"{folder} (best.tflite, best.json, result.json, pareto.csv)"),
+    ]
+    print_table(("", ""), rows)
+    _print_front(folder / "pareto.csv")
+
+
+def _accuracy(result: "SearchResult") -> list[tuple[str, str]]:
+    if result.trained:
+        accuracies = (result.test_accuracy, result.exported_accuracy, result.agreement)
+        test, exported, agreement = (
+            f"{100 * share:.2f} %" if share is not None else "not known" for share in accuracies
+        )
+        return [
+            ("accuracy", f"{test} of held-out images"),
+            ("exported file", f"{exported}; agrees with torch on {agreement}"),
+        ]
+    spread = "" if result.accuracy_std is None else f" +- {100 * result.accuracy_std:.2f}"
+    marked = f" ({result.detail})" if result.detail else ""
+    said = f": {result.accuracy_meaning}" if result.accuracy_meaning else ""
+    return [
+        ("accuracy", f"{100 * result.validation_accuracy:.2f}{spread} %{marked}"),
+        ("accuracy of", f"{result.accuracy_source}{said}"),
+        ("exported file", "UNTRAINED: random weights, for measuring latency; train best.json before using it"),
+    ]
+
+
+def _verified(result: "SearchResult") -> str:
+    return "parity, one delegate, operators" if result.trained else "one delegate, operators"
+
+
+def _print_front(path: Path) -> None:
+    """The Pareto front by rising latency; of a long one, rows spread over it."""
+    with path.open(newline="") as file:
+        front = list(csv.DictReader(file))
+    last = len(front) - 1
+    shown = sorted({round(i * last / (SHOWN_FRONT - 1)) for i in range(SHOWN_FRONT)}) if last >= SHOWN_FRONT else None
+    print()
+    rows = [
+        (
+            int(row["index"]) + 1,
+            float(row["latency_ms"]),
+            float(row["high_ms"]),
+            f"{100 * float(row['accuracy']):.2f} %",
+            int(row["macs"]),
+            int(row["params"]),
+        )
+        for row in (front if shown is None else [front[i] for i in shown])
+    ]
+    print_table(("trial", "predicted ms", "upper end", "accuracy", "MACs", "params"), rows)
+    if shown is not None:
+        print(f"{len(shown)} of {len(front)} networks that no other beats; all: {path}")

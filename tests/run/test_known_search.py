@@ -1,0 +1,203 @@
+"""search without images: accuracies are known, the winner is exported untrained."""
+
+import csv
+import json
+from dataclasses import asdict
+
+import pytest
+from fake_runner import FakeRunner
+from known_device import DEVICE_TOML, known_table
+from plans import EVERY_FIELD
+
+from mobilenas.arch import Arch
+from mobilenas.errors import DeviceError, InputError, TargetError
+from mobilenas.evaluators import EVALUATORS, Evaluation, Evaluator
+from mobilenas.evaluators.imagenet_surrogate import ImageNetSurrogate
+from mobilenas.history import History
+from mobilenas.run import SearchSettings, search
+from mobilenas.runners import RUNNERS
+from mobilenas.spaces import SpacePlan, StagedSpace
+from mobilenas.spaces.mnasnet_proxy import MnasNetProxySpace
+
+ALONE = {
+    "target_ms": 15.0,
+    "device": "phone",
+    "space": "mnasnet_proxy",
+    "evaluator": "imagenet_surrogate",
+    "trials": 60,
+}
+PHONE_TOML = 'name = "phone"\nrunner = "none"\n'
+
+
+@pytest.fixture(scope="module")
+def table_text():
+    return known_table(MnasNetProxySpace()).to_csv()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch, table_text):
+    """A phone that nobody can reach, and the fake device, both with the table of the space."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("MOBILENAS_HOME", str(home))
+    (home / "devices").mkdir(parents=True)
+    (home / "latency_tables").mkdir()
+    (home / "devices" / "phone.toml").write_text(PHONE_TOML)
+    (home / "devices" / "fake.toml").write_text(DEVICE_TOML)
+    (home / "latency_tables" / "phone.float32.csv").write_text(of_device("phone", table_text))
+    (home / "latency_tables" / "fake.float32.csv").write_text(table_text)
+    FakeRunner.reset()
+    RUNNERS.add("fake", FakeRunner)
+    yield home
+    FakeRunner.reset()
+
+
+def of_device(name, table_text):
+    """The fake device's table as one of a device that nobody has measured."""
+    return table_text.replace("# device: fake", f"# device: {name}").replace(
+        "# method: measured", "# method: calibrated"
+    )
+
+
+def test_a_phone_that_nobody_can_reach(tmp_path):
+    run, notes = tmp_path / "run", []
+    result = search(run, SearchSettings(**ALONE), note=notes.append)
+    assert result.met
+    assert result.measured is None
+    assert not result.trained
+    assert result.high_ms <= 15.0 < 1.5 * result.high_ms
+    assert result.upper_ms == result.high_ms
+    assert json.loads((run / "result.json").read_text()) == asdict(result)
+    assert "reduced training schedule" in result.accuracy_meaning
+    arch = Arch.load(run / "best.json")
+    assert ImageNetSurrogate()(arch, seed=0).accuracy == result.validation_accuracy
+    model = (run / "best.tflite").read_bytes()
+    assert result.size_bytes == len(model)
+    assert b"UNTRAINED" in model
+    assert result.verification is not None
+    assert [check["name"] for check in result.verification["checks"]] == ["inputs", "outputs", "operators", "delegate"]
+    assert result.verification["passed"]
+    with (run / "pareto.csv").open() as file:
+        front = list(csv.DictReader(file))
+    assert float(front[-1]["accuracy"]) == result.validation_accuracy
+    assert any("not trained: its file has random weights" in note for note in notes)
+    assert any("1e+11 genotypes, 277 distinct ops" in note for note in notes)
+
+
+def test_trials_say_what_the_networks_say(tmp_path):
+    search(tmp_path / "run", SearchSettings(**ALONE))
+    trials = list(History.open(tmp_path / "run" / "trials.jsonl"))
+    assert len(trials) == 60
+    space, surrogate = MnasNetProxySpace(), ImageNetSurrogate()
+    for trial in trials[::20]:
+        arch = space.decode(trial.genotype)
+        evaluation = surrogate(arch, seed=0)
+        assert (trial.accuracy, trial.accuracy_std) == (evaluation.accuracy, evaluation.std)
+        assert (trial.macs, trial.params) == (arch.graph().macs, arch.graph().params)
+        assert trial.reward == pytest.approx(trial.accuracy * (trial.latency_ms / 15.0) ** -0.07)
+        assert trial.low_ms + trial.high_ms == pytest.approx(2 * trial.latency_ms)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
+    whole = search(tmp_path / "whole", SearchSettings(**ALONE))
+    search(tmp_path / "run", SearchSettings(**ALONE))
+    for name in ("best.tflite", "result.json", "pareto.csv"):
+        (tmp_path / "run" / name).unlink()
+    lines = (tmp_path / "whole" / "trials.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "run" / "trials.jsonl").write_bytes(b"".join(lines[:31]) + lines[31][:-9])
+    assert search(tmp_path / "run", None) == whole
+    for name in ("trials.jsonl", "result.json", "best.tflite", "best.json", "pareto.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_device_that_answers_is_asked(tmp_path):
+    FakeRunner.slow = staticmethod(lambda call: 1.3)
+    result = search(tmp_path / "run", SearchSettings(**{**ALONE, "device": "fake"}))
+    assert result.measured is not None
+    assert result.measured.latency_ms <= 15.0
+    assert result.correction == pytest.approx(1.3, rel=0.03)
+
+
+def test_nothing_meets_it(tmp_path):
+    with pytest.raises(TargetError, match=r"latency on phone of 0\.1 ms cannot be met: the nearest that mnasnet_proxy"):
+        search(tmp_path / "run", SearchSettings(**{**ALONE, "target_ms": 0.1}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_limit_holds_at_once(tmp_path, home, table_text):
+    (home / "devices" / "other.toml").write_text('name = "other"\nrunner = "none"\n')
+    (home / "latency_tables" / "other.float32.csv").write_text(of_device("other", table_text))
+    limits = {"max_macs": 3.5e8, "max_params": 3.4e6, "max_size_mb": 13.0, "max_memory_mb": 6.5, "also": ("other=13",)}
+    run = tmp_path / "run"
+    result = search(run, SearchSettings(**ALONE, **limits))
+    assert result.macs <= 3.5e8
+    assert result.params <= 3.4e6
+    assert result.size_bytes <= 13e6
+    assert result.peak_memory_bytes <= 6.5e6
+    assert result.high_ms <= 13
+    assert all(trial.macs <= 3.5e8 and trial.high_ms <= 13 for trial in History.open(run / "trials.jsonl"))
+    (home / "latency_tables" / "other.float32.csv").unlink()
+    assert search(run, None) == result  # the run keeps the tables that it began with
+    with pytest.raises(TargetError, match=r"parameters of 10 params .*--max-params"):
+        search(tmp_path / "none", SearchSettings(**ALONE, max_params=10))
+
+
+def test_the_risk_decides_how_much_of_the_interval_must_meet_the_target(tmp_path):
+    even = search(tmp_path / "even", SearchSettings(**ALONE, risk=0.5))
+    assert even.upper_ms == pytest.approx(even.predicted_ms)
+    assert even.predicted_ms <= 15.0
+    careful = search(tmp_path / "careful", SearchSettings(**ALONE, risk=0.01))
+    assert careful.high_ms < careful.upper_ms <= 15.0
+
+
+def test_a_space_file_is_kept_with_the_run(tmp_path, monkeypatch, home):
+    class Half(Evaluator):
+        needs_data = False
+
+        @property
+        def settings(self):
+            return {"evaluator": "half"}
+
+        def __call__(self, arch, *, seed):
+            return Evaluation(accuracy=0.5)
+
+    monkeypatch.setattr(EVALUATORS, "_found", {**EVALUATORS._found, "half": Half})
+    stages = [{**stage, "conv_op": ["mbconv3"], "skip": ["identity"]} for stage in EVERY_FIELD["stages"]]
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**EVERY_FIELD, "stages": stages}))
+    space = StagedSpace(SpacePlan.load(path))
+    (home / "latency_tables" / "phone.float32.csv").write_text(of_device("phone", known_table(space).to_csv()))
+    chosen = {**ALONE, "space": str(path), "evaluator": "half", "trials": 5}
+    result = search(tmp_path / "run", SearchSettings(**chosen))
+    path.unlink()
+    assert search(tmp_path / "run", None) == result
+    assert result.name.startswith("mine-")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": "digits"}, "imagenet_surrogate takes no images; leave out --data"),
+        ({"evaluator": "short_training"}, "short_training trains on images; give --data DATA"),
+        ({"space": "mnasnet"}, "does not know mnasnet-"),
+        ({"resolution": 192}, "it covers mnasnet_proxy at 224 pixels"),
+        ({"space": "nowhere.json"}, "cannot read space file"),
+        ({"also": ("toaster=3",)}, "unknown device 'toaster'"),
+        ({"also": ("fake",)}, "also: 'fake' is not accepted; give DEVICE=MILLISECONDS"),
+        ({"also": ("fake=-1",)}, "also: 'fake=-1'"),
+        ({"risk": 0.7}, "risk: 0.7"),
+        ({"max_macs": 0.0}, "max_macs: 0.0"),
+        ({"max_memory_mb": float("nan")}, "max_memory_mb"),
+        ({"reward": "absolute", "alpha": -0.1}, "has no alpha"),
+        ({"beta": 0.5}, "beta: 0.5"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_the_search(tmp_path, change, said):
+    with pytest.raises(InputError, match=said):
+        search(tmp_path / "run", SearchSettings(**{**ALONE, **change}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_device_without_a_table_and_without_a_connection(tmp_path, home):
+    (home / "latency_tables" / "phone.float32.csv").unlink()
+    with pytest.raises(DeviceError, match="no connection"):
+        search(tmp_path / "run", SearchSettings(**ALONE))
