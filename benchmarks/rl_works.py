@@ -42,12 +42,13 @@ def run(name: str, seed: int, oracle: Oracle) -> dict[str, Any]:
     cls, settings = SEARCHERS[name]
     searcher = cls(oracle.feasible_set(), seed=seed, settings=settings)
     evaluate = Evaluations(oracle, SAMPLES)
-    accuracies = []
-    for index in range(SAMPLES):
-        genotype = searcher.ask()
-        accuracy, reward, latency = evaluate(genotype)
-        accuracies.append(100 * accuracy)
-        searcher.tell(make_trial(index, genotype=genotype, accuracy=accuracy, reward=reward, latency_ms=latency))
+    accuracies: list[float] = []
+    while len(accuracies) < SAMPLES:
+        for genotype in searcher.ask_batch(settings.batch):
+            accuracy, reward, latency = evaluate(genotype)
+            index = len(accuracies)
+            accuracies.append(100 * accuracy)
+            searcher.tell(make_trial(index, genotype=genotype, accuracy=accuracy, reward=reward, latency_ms=latency))
     return {
         "regret_500": 100 * oracle.best - max(accuracies[:FIRST]),
         "regret_1000": 100 * oracle.best - max(accuracies),

@@ -1,5 +1,8 @@
 """Embedding: genotypes as points, so that networks that are alike are near to each other."""
 
+from functools import lru_cache
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +20,8 @@ class Embedding:
     also a column that grows with the number's rank. Costs that are known without an evaluation (the logarithms of
     multiply-adds, parameters, operations and memory) are columns too: decisions say where a network spends, costs how
     much, and accuracy depends on both.
+
+    Its tables take a second for a large space: `Embedding.of` makes them once a space.
 
     Args:
         space: The space.
@@ -48,6 +53,12 @@ class Embedding:
         self._vary = spread > 1e-9
         self._center, self._spread = costs.mean(axis=0)[self._vary], spread[self._vary]
         self.groups = np.array([*groups, *(max(groups, default=-1) + 1 + i for i in range(int(self._vary.sum())))])
+
+    @classmethod
+    @lru_cache(maxsize=8)
+    def of(cls, space: SearchSpace) -> Self:
+        """The embedding of a space; the last few are kept."""
+        return cls(space)
 
     def __call__(self, genotypes: Genotypes) -> Floats:
         """The points of genotypes, (N, decisions); shape (N, columns)."""

@@ -128,7 +128,7 @@ class ModelBased(Searcher):
 
     @cached_property
     def _embedding(self) -> Embedding:
-        return Embedding(self._feasible.space)
+        return Embedding.of(self._feasible.space)
 
     def _told(self) -> Genotypes:
         return _rows([self._proposed[key] for key in self._accuracies])

@@ -173,3 +173,12 @@ def test_ppo_s_own_settings_out_of_range_are_named() -> None:
         PPO(FEASIBLE, seed=0, epochs=0)
     with pytest.raises(FieldError, match="clip: 1"):
         PPO(FEASIBLE, seed=0, clip=1.0)
+
+
+def test_a_batch_is_what_as_many_asks_give() -> None:
+    feasible = FeasibleSet(
+        FEASIBLE.space, lambda genotypes: genotypes[:, 0] == 1, lambda genotypes: np.abs(genotypes[:, 0] - 1.0)
+    )
+    one, other = Reinforce(feasible, seed=0), Reinforce(feasible, seed=0)
+    assert one.ask_batch(20) == [other.ask() for _ in range(20)]
+    assert one.ask() == other.ask()
