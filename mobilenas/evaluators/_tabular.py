@@ -121,7 +121,7 @@ class TabularEvaluator(BatchEvaluator):
 
     def _codes(self, genotypes: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
         """One number a genotype."""
-        return np.ravel_multi_index(tuple(genotypes.T.astype(np.int64)), self._space.sizes).astype(np.int64)
+        return np.asarray(np.ravel_multi_index(tuple(genotypes.T.astype(np.int64)), self._space.sizes), np.int64)
 
     @cached_property
     def _genotypes(self) -> dict[str, Genotype]:

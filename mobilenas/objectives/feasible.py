@@ -122,7 +122,8 @@ class FeasibleSet:
         """
         start = _rows([self.space.check(genotype)])
         around = np.concatenate([self._variants(start, decision)[0] for decision in range(len(self.space.sizes))])
-        return around[self._is_feasible(around) & (around != start).any(axis=1)]
+        found: Genotypes = around[self._is_feasible(around) & (around != start).any(axis=1)]
+        return found
 
     def nearest(self) -> Genotype:
         """The genotype of the lowest cost that descent from many starts reaches, feasible or not; always the same."""

@@ -126,7 +126,7 @@ class GaussianProcess:
 
 def _squared_distances(a: Floats, b: Floats) -> Floats:
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.maximum(squared, 0.0)
+    return np.asarray(np.maximum(squared, 0.0))
 
 
 def _matern(squared: Floats) -> Floats:

@@ -57,4 +57,4 @@ def log_improvement(z: Floats) -> Floats:
     tail = -0.5 * low**2 - 0.5 * math.log(2 * math.pi) - 2 * np.log(-low) + np.log1p(-3 / low**2 + 15 / low**4)
     density = np.exp(-0.5 * high**2) / math.sqrt(2 * math.pi)
     below = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in high.tolist()])
-    return np.where(z < FAR, tail, np.log(density + high * below))
+    return np.asarray(np.where(z < FAR, tail, np.log(density + high * below)))

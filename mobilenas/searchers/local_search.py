@@ -55,9 +55,9 @@ class LocalSearch(Searcher):
 
     def _propose(self, rng: np.random.Generator) -> Genotype:
         if self._left_to_draw == 0 and self._current is not None:
-            proposal = self._neighbour(self._current, rng)
-            if proposal is not None:
-                return self._noted(proposal)
+            neighbour = self._neighbour(self._current, rng)
+            if neighbour is not None:
+                return self._noted(neighbour)
             self._left_to_draw, self._current, self._height = self.initial, None, None
         self._left_to_draw = max(0, self._left_to_draw - 1)
         for _ in range(DRAWS):

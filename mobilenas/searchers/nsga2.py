@@ -83,18 +83,17 @@ class Nsga2(Searcher):
 
     def _parent(self, ranks: Sequence[int], crowding: Sequence[float], rng: np.random.Generator) -> Genotype:
         one, other = rng.integers(len(self._population), size=2).tolist()
-        better = min(one, other, key=lambda i: (ranks[i], -crowding[i]))
+        better: int = min(one, other, key=lambda i: (ranks[i], -crowding[i]))
         return self._population[better][0]
 
     def _mutated(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """Every decision changes with probability 1 / decisions."""
         sizes = self._feasible.space.sizes
         changes = rng.random(len(sizes)) < 1 / len(sizes)
-        shifts = rng.random(len(sizes))
-        return tuple(
-            (choice + 1 + int(shift * (size - 1))) % size if change and size > 1 else choice
-            for choice, size, change, shift in zip(genotype, sizes, changes, shifts, strict=True)
-        )
+        shifts = 1 + np.floor(rng.random(len(sizes)) * (np.array(sizes) - 1)).astype(int)
+        moved = (np.array(genotype) + np.where(changes, shifts, 0)) % sizes
+        mutant: Genotype = tuple(moved.tolist())
+        return mutant
 
     def _state(self) -> dict[str, Any]:
         return {"population": _plain(self._population), "children": _plain(self._children)}
