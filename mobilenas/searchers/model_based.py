@@ -170,11 +170,17 @@ class ModelBased(Searcher):
         }
 
     def _load_state(self, state: dict[str, Any]) -> None:
-        proposed = [self._feasible.space.check(genotype) for genotype in state["proposed"]]
-        logs = state["hyperparameters"]
-        self._proposed = {bytes(genotype): genotype for genotype in proposed}
-        self._accuracies = {bytes(genotype): accuracy for genotype, accuracy in state["told"]}
+        check_genotype, logs = self._feasible.space.check, state["hyperparameters"]
+        self._proposed = {bytes(genotype): genotype for genotype in map(check_genotype, state["proposed"])}
+        self._accuracies = {
+            bytes(check_genotype(genotype)): None if accuracy is None else float(accuracy)
+            for genotype, accuracy in state["told"]
+        }
+        if not self._accuracies.keys() <= self._proposed.keys():
+            raise ValueError("a network was told that was not proposed")
         self._hyperparameters = None if logs is None else Hyperparameters(np.array(logs, float))
+        if logs is not None and len(logs) != int(self._embedding.groups.max()) + 3:
+            raise ValueError(f"{len(logs)} hyperparameters do not fit the space")
         self._fitted_at = int(state["fitted_at"])
 
 

@@ -88,6 +88,21 @@ class SearcherContract:
                 assert below(0.4).contains(genotype)
                 searcher.tell(trial_of(index, genotype))
 
+    def test_batches_are_feasible_and_go_on_from_a_state(self, factory: SearcherFactory) -> None:
+        feasible = below(0.4)
+        first, same = (factory(feasible, seed=0, budget=BUDGET) for _ in range(2))
+        batch = first.ask_batch(6)
+        assert first.batch >= 1
+        assert len(batch) == 6
+        assert all(feasible.contains(genotype) for genotype in batch)
+        assert same.ask_batch(6) == batch
+        for index, genotype in enumerate(batch):
+            first.tell(trial_of(index, genotype))
+        second = factory(feasible, seed=0, budget=BUDGET)
+        second.load_state_dict(json.loads(json.dumps(first.state_dict(), allow_nan=False)))
+        assert second.ask_batch(3) == first.ask_batch(3)
+        assert second.ask() == first.ask()
+
     def test_failed_trials_do_not_stop_it(self, factory: SearcherFactory) -> None:
         searcher = factory(below(0.4), seed=0, budget=BUDGET)
         found = proposals(searcher, TRIALS, failed=lambda index: True)

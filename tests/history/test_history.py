@@ -119,6 +119,13 @@ def test_a_genotype_is_found(path: Path) -> None:
     assert History.open(path).find(TRIALS[4].genotype) == TRIALS[4]
 
 
+def test_two_genotypes_of_one_hash_are_told_apart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mobilenas.history.history.hash", lambda key: 1, raising=False)
+    history = History.open(path)
+    assert history.find(TRIALS[0].genotype) == TRIALS[0]
+    assert history.find(TRIALS[1].genotype) is None
+
+
 def test_the_best_is_the_earliest_of_the_highest(path: Path) -> None:
     history = History.open(path)
     history.append(make_trial(5, accuracy=0.4))

@@ -70,3 +70,11 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "pareto.csv").mkdir()
     with pytest.raises(InputError, match="cannot write"):
         write_pareto_csv(tmp_path / "pareto.csv", [])
+
+
+def test_many_trials_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = [make_trial(i, latency_ms=1.0 + i * 7 % 13, accuracy=(i * 7 % 13 + i * 5 % 11) / 24) for i in range(143)]
+    whole = pareto_front(trials)
+    monkeypatch.setattr("mobilenas.history.pareto.CHUNK", 10)
+    assert pareto_front(trials) == whole
+    assert len(whole) > 2

@@ -187,3 +187,27 @@ def test_the_counting_of_the_test_is_right() -> None:
     assert at_most(0) == 1
     assert at_most(len(SPACE.sizes)) == SPACE.size
     assert at_most(1) == 1 + sum(SPACE.sizes) - comb(len(SPACE.sizes), 1)
+
+
+def test_masks_are_those_of_one_genotype_each() -> None:
+    genotypes = SPACE.sample_batch(50, np.random.default_rng(0))
+    feasible = below(float(np.median(cost(genotypes))))
+    assert feasible.mask(genotypes).tolist() == [feasible.contains(row) for row in genotypes.tolist()]
+    assert 0 < feasible.mask(genotypes).sum() < 50
+
+
+def test_neighbours_are_all_feasible_ones_a_decision_away() -> None:
+    start = (1,) * 3 + (0,) * (len(SPACE.sizes) - 3)
+    around = below(3).neighbours(start)
+    assert len({tuple(row) for row in around.tolist()}) == len(around)
+    assert ((around != np.array(start)).sum(axis=1) == 1).all()
+    # three decisions may take any other choice; none of the others may leave its first
+    assert len(around) == sum(size - 1 for size in SPACE.sizes[:3])
+    assert len(FeasibleSet.all(SPACE).neighbours(start)) == sum(size - 1 for size in SPACE.sizes)
+
+
+def test_the_reward_is_the_accuracy_unless_it_is_given() -> None:
+    genotypes, accuracies = SPACE.sample_batch(3, np.random.default_rng(0)), np.array([0.1, 0.5, 0.9])
+    assert FeasibleSet.all(SPACE).reward(genotypes, accuracies).tolist() == [0.1, 0.5, 0.9]
+    halved = FeasibleSet(SPACE, lambda rows: np.ones(len(rows), bool), cost, reward=lambda rows, shares: shares / 2)
+    assert halved.reward(genotypes, accuracies).tolist() == [0.05, 0.25, 0.45]

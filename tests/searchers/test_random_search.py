@@ -42,3 +42,10 @@ def test_settings_out_of_range_are_named() -> None:
         RandomSearch(FeasibleSet.all(SPACE), seed=-1)
     with pytest.raises(FieldError, match="budget: 0 is not accepted"):
         RandomSearch(FeasibleSet.all(SPACE), seed=0, budget=0)
+
+
+def test_a_batch_proposes_nothing_twice_while_there_is_something_new() -> None:
+    searcher = RandomSearch(FeasibleSet.all(SPACE), seed=0)
+    found = searcher.ask_batch(500) + searcher.ask_batch(500)
+    assert len(set(found)) == 1000
+    assert len(set(RandomSearch(first_two(6), seed=0).ask_batch(6))) == 6
