@@ -4,14 +4,14 @@ import datetime
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mobilenas.cli.arguments import DeviceName, Dtype, Json, Resolution
 from mobilenas.cli.output import LOG, note, print_json, progress_bar
 from mobilenas.cli.search_output import print_result
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, shorten
 from mobilenas.registry import unknown
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def run(
     max_params: Annotated[float | None, typer.Option(help="Most parameters.")] = None,
     max_size_mb: Annotated[float | None, typer.Option(help="Largest file, millions of bytes.")] = None,
     max_memory_mb: Annotated[float | None, typer.Option(help="Most activations at once, millions of bytes.")] = None,
+    pareto_third: Annotated[
+        str | None, typer.Option(help="What counts in the Pareto front besides accuracy and latency: macs or params.")
+    ] = None,
     resolution: Resolution = None,
     dtype: Dtype = "float32",
     seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
@@ -93,6 +96,7 @@ def run(
             max_params=max_params,
             max_size_mb=max_size_mb,
             max_memory_mb=max_memory_mb,
+            pareto_third=_third(pareto_third),
             seed=seed,
         )
     folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
@@ -112,3 +116,9 @@ def _reward(name: str, hard: bool) -> "RewardName":
     if name not in rewards:
         raise InputError(unknown("reward", name, rewards))
     return "hard" if hard else rewards[name]
+
+
+def _third(name: str | None) -> Literal["macs", "params"] | None:
+    if name is None or name == "macs" or name == "params":
+        return name
+    raise InputError(f"--pareto-third {shorten(name)} is not accepted; give macs or params")

@@ -214,6 +214,6 @@ class _Search:
         )
 
     def _write(self, result: SearchResult, arch: Arch) -> None:
-        write_pareto_csv(self._folder.path / "pareto.csv", self._loop)
+        write_pareto_csv(self._folder.path / "pareto.csv", self._loop, self._settings.pareto_third)
         write_json(self._folder.path / "best.json", arch.to_dict())
         write_json(self._folder.path / "result.json", asdict(result))

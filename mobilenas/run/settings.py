@@ -36,6 +36,7 @@ class SearchSettings(Settings):
         reward: "soft" or "hard", as MnasNet has them, "absolute" or "strict".
         alpha: The reward's own, where given.
         beta: The reward's own, where given.
+        pareto_third: A figure that counts in the Pareto front besides accuracy and latency.
         seed: Every random stream derives from it.
 
     Raises:
@@ -62,6 +63,7 @@ class SearchSettings(Settings):
     max_params: float | None = None
     max_size_mb: float | None = None
     max_memory_mb: float | None = None
+    pareto_third: Literal["macs", "params"] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -11,6 +11,8 @@ def make_trial(
     accuracy: float | None = 0.5,
     reward: float | None = None,
     latency_ms: float = 2.0,
+    macs: int = 300_000_000,
+    params: int = 4_000_000,
 ) -> Trial:
     """A trial.
 
@@ -20,6 +22,8 @@ def make_trial(
         accuracy: In [0, 1]; None if it failed.
         reward: Its reward; by default the accuracy.
         latency_ms: Its latency; the interval is 10 % around it.
+        macs: Its multiply-adds.
+        params: Its parameters.
     """
     return Trial(
         index=index,
@@ -30,7 +34,7 @@ def make_trial(
         latency_ms=latency_ms,
         low_ms=0.9 * latency_ms,
         high_ms=1.1 * latency_ms,
-        macs=300_000_000,
-        params=4_000_000,
+        macs=macs,
+        params=params,
         seed=index,
     )

@@ -32,6 +32,37 @@ def test_it_is_what_comparing_all_pairs_gives(points: list[tuple[int, int | None
     assert pareto_front(trials) == sorted(expected, key=lambda trial: trial.latency_ms)
 
 
+@given(st.lists(st.tuples(coarse, coarse, coarse), max_size=40))
+def test_three_figures_as_comparing_all_pairs_gives(points: list[tuple[int, int, int]]) -> None:
+    trials = [
+        make_trial(index, latency_ms=float(latency), accuracy=accuracy / 6, params=params)
+        for index, (latency, accuracy, params) in enumerate(points)
+    ]
+
+    def beaten(trial: Trial) -> bool:
+        def figures(each: Trial) -> tuple[float, float, int]:
+            return each.latency_ms, -(each.accuracy or 0.0), each.params
+
+        own = figures(trial)
+        return any(
+            all(a <= b for a, b in zip(figures(other), own, strict=True))
+            and (figures(other) != own or other.index < trial.index)
+            for other in trials
+        )
+
+    expected = {trial.index for trial in trials if not beaten(trial)}
+    front = pareto_front(trials, "params")
+    assert {trial.index for trial in front} == expected
+    assert [trial.latency_ms for trial in front] == sorted(trial.latency_ms for trial in front)
+
+
+def test_a_smaller_network_stays_where_size_counts() -> None:
+    rows = [(1.0, 0.5, 9), (2.0, 0.5, 8), (3.0, 0.4, 7), (4.0, 0.4, 7), (4.0, 0.6, 9)]
+    trials = [make_trial(i, latency_ms=ms, accuracy=share, macs=macs) for i, (ms, share, macs) in enumerate(rows)]
+    assert [trial.index for trial in pareto_front(trials)] == [0, 4]
+    assert [trial.index for trial in pareto_front(trials, "macs")] == [0, 1, 2, 4]
+
+
 def test_by_hand() -> None:
     rows = [(3.0, 0.7), (1.0, 0.5), (2.0, 0.5), (4.0, 0.6), (5.0, 0.9), (1.0, 0.4), (6.0, None), (3.0, 0.7)]
     trials = [make_trial(i, latency_ms=latency, accuracy=accuracy) for i, (latency, accuracy) in enumerate(rows)]

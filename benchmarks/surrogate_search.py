@@ -1,0 +1,127 @@
+"""`mobilenas search --target-ms T` with nothing else, and its winners against known networks of the same space.
+
+    python benchmarks/surrogate_search.py
+
+From a shell, start-up included: seconds, exit code and outcome for several targets on the Pixel 1 table. Then for each
+baseline, which is a published network's choices in the ImageNet surrogate's space (MnasNet-A1 has blocks that the space
+lacks: expansion 3 becomes 4, four layers become three): a search whose target is the upper end of the baseline's own
+prediction, and the surrogate's accuracy of both.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _record import record
+
+from mobilenas.evaluators.imagenet_surrogate import ImageNetSurrogate
+from mobilenas.latency import CompiledLatency, load_predictor
+from mobilenas.run import SearchSettings, search
+from mobilenas.spaces import Choice
+
+TARGETS_MS = (75.0, 100.0, 50.0, 30.0, 15.0, 1.0)
+Row = tuple[int, int, int, float]
+# expansion, kernel size, layers and SE ratio of the seven blocks
+BASELINES: dict[str, tuple[Row, ...]] = {
+    "mnasnet_a1": (
+        (1, 3, 1, 0.0),
+        (6, 3, 2, 0.0),
+        (4, 5, 3, 0.25),
+        (6, 3, 3, 0.0),
+        (6, 3, 2, 0.25),
+        (6, 5, 3, 0.25),
+        (6, 3, 1, 0.0),
+    ),
+    "mnasnet_b1": (
+        (1, 3, 1, 0.0),
+        (4, 3, 3, 0.0),
+        (4, 5, 3, 0.0),
+        (6, 5, 3, 0.0),
+        (6, 3, 2, 0.0),
+        (6, 5, 4, 0.0),
+        (6, 3, 1, 0.0),
+    ),
+    "mobilenet_v2": (
+        (1, 3, 1, 0.0),
+        (6, 3, 2, 0.0),
+        (6, 3, 3, 0.0),
+        (6, 3, 3, 0.0),
+        (6, 3, 3, 0.0),
+        (6, 3, 3, 0.0),
+        (6, 3, 1, 0.0),
+    ),
+    "efficientnet_b0": (
+        (1, 3, 1, 0.25),
+        (6, 3, 2, 0.25),
+        (6, 5, 2, 0.25),
+        (6, 3, 3, 0.25),
+        (6, 5, 3, 0.25),
+        (6, 5, 4, 0.25),
+        (6, 3, 1, 0.25),
+    ),
+}
+
+
+def from_a_shell(target_ms: float, folder: Path) -> dict[str, Any]:
+    """One search as a user starts it."""
+    run = folder / f"{target_ms:g}"
+    command = [sys.executable, "-m", "mobilenas.cli.main", "search", "--target-ms", f"{target_ms:g}", "--json"]
+    start = time.monotonic()
+    done = subprocess.run([*command, "--out", str(run)], capture_output=True, text=True, check=False)
+    outcome: dict[str, Any] = {"exit_code": done.returncode, "seconds": round(time.monotonic() - start, 1)}
+    if done.returncode:
+        return {**outcome, "said": done.stderr.strip()}
+    result = json.loads(done.stdout)
+    figures = {name: round(result[name], 4) for name in ("predicted_ms", "high_ms", "validation_accuracy")}
+    return {**outcome, **figures, "trials": result["trials"], "macs": result["macs"]}
+
+
+def against(rows: tuple[Row, ...], compiled: CompiledLatency, folder: Path) -> dict[str, float]:
+    """A baseline, and what a search finds at the same predicted latency."""
+    surrogate = ImageNetSurrogate()
+    choices: dict[str, Choice] = {}
+    for i, (expansion, kernel_size, layers, se_ratio) in enumerate(rows, 1):
+        choices[f"stage{i}.conv_op"] = f"mbconv{expansion}"
+        choices |= {f"stage{i}.kernel_size": kernel_size, f"stage{i}.layers": layers, f"stage{i}.se_ratio": se_ratio}
+    row = np.array([surrogate.space.encode(choices)])
+    upper_ms = float(compiled.upper_ms(row)[0])
+    own = float(surrogate.evaluate_batch(row).accuracy[0])
+    result = search(
+        folder,
+        SearchSettings(
+            target_ms=upper_ms,
+            device="pixel1",
+            space="mnasnet_proxy",
+            evaluator="imagenet_surrogate",
+            trials=2000,
+        ),
+    )
+    return {
+        "baseline_ms": round(float(compiled.latency_ms(row)[0]), 2),
+        "found_ms": round(result.predicted_ms, 2),
+        "baseline_accuracy_percent": round(100 * own, 2),
+        "found_accuracy_percent": round(100 * result.validation_accuracy, 2),
+        "gain_points": round(100 * (result.validation_accuracy - own), 2),
+    }
+
+
+def main() -> None:
+    compiled = CompiledLatency(load_predictor("pixel1"), ImageNetSurrogate().space)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        record(
+            "surrogate_search",
+            {
+                "from_a_shell": {f"{target:g} ms": from_a_shell(target, folder) for target in TARGETS_MS},
+                "against_baselines": {each: against(rows, compiled, folder / each) for each, rows in BASELINES.items()},
+            },
+        )
+
+
+if __name__ == "__main__":
+    main()
