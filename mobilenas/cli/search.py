@@ -4,7 +4,7 @@ import datetime
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from mobilenas.errors import InputError, shorten
 from mobilenas.registry import unknown
 
 if TYPE_CHECKING:
+    from mobilenas.history.pareto import Third
     from mobilenas.run.settings import RewardName
 
 DATA_HELP = "A folder of images by class, digits, a torchvision data set by name, or an .npz file; none by default."
@@ -118,7 +119,10 @@ def _reward(name: str, hard: bool) -> "RewardName":
     return "hard" if hard else rewards[name]
 
 
-def _third(name: str | None) -> Literal["macs", "params"] | None:
-    if name is None or name == "macs" or name == "params":
-        return name
-    raise InputError(f"--pareto-third {shorten(name)} is not accepted; give macs or params")
+def _third(name: str | None) -> "Third | None":
+    figures: dict[str, Third] = {"macs": "macs", "params": "params"}
+    if name is None:
+        return None
+    if name not in figures:
+        raise InputError(f"--pareto-third {shorten(name)} is not accepted; give macs or params")
+    return figures[name]
