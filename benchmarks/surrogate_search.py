@@ -97,8 +97,10 @@ def against(rows: tuple[Row, ...], compiled: CompiledLatency, folder: Path) -> d
             target_ms=upper_ms,
             device="pixel1",
             space="mnasnet_proxy",
+            searcher="model_based",
             evaluator="imagenet_surrogate",
-            trials=2000,
+            reward="strict",
+            trials=300,
         ),
     )
     return {

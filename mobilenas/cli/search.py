@@ -31,15 +31,19 @@ def run(
         str | None,
         typer.Option(help="Search space or space file (.json); mnasnet_proxy by default, with --data mnasnet."),
     ] = None,
-    searcher: Annotated[str, typer.Option(help="Searcher.")] = "regularized_evolution",
+    searcher: Annotated[
+        str | None, typer.Option(help="Searcher; model_based by default, with --data regularized_evolution.")
+    ] = None,
     evaluator: Annotated[
         str | None,
         typer.Option(help="Where accuracy comes from; imagenet_surrogate by default, with --data short_training."),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="Distinct evaluations; 2000 by default, with --data 12.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Distinct evaluations; 300 by default, with --data 12.")] = None,
     trial_epochs: Annotated[int, typer.Option(help="Epochs of each evaluation.")] = 5,
     final_epochs: Annotated[int, typer.Option(help="Epochs of the winner; 0 for the recipe's own.")] = 0,
-    reward: Annotated[str, typer.Option(help="soft, hard, absolute or strict.")] = "soft",
+    reward: Annotated[
+        str | None, typer.Option(help="soft, hard, absolute or strict; strict by default, with --data soft.")
+    ] = None,
     hard: Annotated[bool, typer.Option("--hard", help="MnasNet's hard reward: --reward hard.")] = False,
     alpha: Annotated[float | None, typer.Option(help="Exponent of the reward below the target.")] = None,
     beta: Annotated[float | None, typer.Option(help="Exponent of the reward above it; slope of absolute.")] = None,
@@ -81,14 +85,14 @@ def run(
             device=device,
             dtype=dtype,
             space=space or ("mnasnet_proxy" if data is None else "mnasnet"),
-            searcher=searcher,
+            searcher=searcher or ("model_based" if data is None else "regularized_evolution"),
             evaluator=evaluator or ("imagenet_surrogate" if data is None else "short_training"),
             data=data,
             resolution=resolution,
-            trials=(2000 if data is None else 12) if trials is None else trials,
+            trials=(300 if data is None else 12) if trials is None else trials,
             trial_epochs=trial_epochs,
             final_epochs=final_epochs,
-            reward=_reward(reward, hard),
+            reward=_reward(reward, hard, usual="strict" if data is None else "soft"),
             alpha=alpha,
             beta=beta,
             risk=risk,
@@ -110,13 +114,13 @@ def run(
         print_result(result, folder)
 
 
-def _reward(name: str, hard: bool) -> "RewardName":
-    if hard and name not in ("soft", "hard"):
+def _reward(name: str | None, hard: bool, *, usual: "RewardName") -> "RewardName":
+    if hard and name not in (None, "hard"):
         raise InputError(f"--hard and --reward {name} exclude each other; give one of them")
     rewards: dict[str, RewardName] = {"soft": "soft", "hard": "hard", "absolute": "absolute", "strict": "strict"}
-    if name not in rewards:
+    if name is not None and name not in rewards:
         raise InputError(unknown("reward", name, rewards))
-    return "hard" if hard else rewards[name]
+    return "hard" if hard else usual if name is None else rewards[name]
 
 
 def _third(name: str | None) -> "Third | None":
