@@ -10,7 +10,7 @@ from mobilenas.spaces import Genotypes
 if TYPE_CHECKING:
     from torch import Tensor
 
-DEFAULTS = PolicySettings(learning_rate=3.5e-3, batch=10, entropy=1e-4, baseline_decay=0.95)
+DEFAULTS = PolicySettings(learning_rate=1e-3, batch=10, entropy=1e-4, baseline_decay=0.95)
 EPOCHS, CLIP = 4, 0.2
 
 
