@@ -80,9 +80,29 @@ def pymoo_ga(evaluate: Evaluations, seed: int) -> None:
         algorithm.tell(infills=children)
 
 
+def syne_tune_rea(evaluate: Evaluations, seed: int) -> None:
+    """The regularized evolution of syne-tune, which minimises and knows no constraints."""
+    from syne_tune.config_space import choice
+    from syne_tune.optimizer.schedulers.searchers.regularized_evolution import RegularizedEvolution
+
+    np.random.seed(seed)  # its first population is drawn from numpy's shared stream
+    names = [f"layer{i}" for i in range(len(SPACE.sizes))]
+    space = {name: choice(list(range(size))) for name, size in zip(names, SPACE.sizes, strict=True)}
+    searcher = RegularizedEvolution(space, population_size=POPULATION, random_seed=seed)
+    number = 0
+    while not evaluate.done:
+        config = searcher.suggest()
+        if config is None:
+            return
+        _, reward, _ = evaluate(tuple(int(config[name]) for name in names))
+        searcher.on_trial_complete(number, config, -reward)
+        number += 1
+
+
 PEERS: dict[str, Callable[[Evaluations, int], None]] = {
     "optuna TPE multivariate": optuna_peer("tpe"),
     "optuna NSGA-II": optuna_peer("nsga2"),
     "pymoo GA": pymoo_ga,
+    "syne-tune REA": syne_tune_rea,
     "optuna GP": optuna_peer("gp"),
 }
