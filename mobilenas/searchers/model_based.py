@@ -19,8 +19,10 @@ from mobilenas.spaces import Genotype, Genotypes
 
 INITIAL, INITIAL_DRAWS = 10, 64
 """First networks, and random ones from which each of them is chosen."""
-POOL, CLIMBERS, SWEEPS = 256, 8, 12
-"""Random candidates of a proposal, how many of the best candidates climb, and how often at most."""
+POOL, SWEEPS = 256, 12
+"""Random candidates of a proposal, and how often the best of them climb at most."""
+STEPS, MOST_CLIMBERS = 256, 8
+"""About so many neighbours are looked at in a sweep, those of so many climbers at most."""
 DRAWS = 20
 """Random genotypes that are drawn for one that was not proposed before."""
 FIRST_STEPS, MORE_STEPS, GROWTH = 30, 10, 1.1
@@ -91,15 +93,15 @@ class ModelBased(Searcher):
         score = improvement(found)
         seen = dict(zip(map(bytes, found), score.tolist(), strict=True))
         for _ in range(SWEEPS):
-            top = np.argsort(-score, kind="stable")[:CLIMBERS]
+            top = np.argsort(-score, kind="stable")[: self._climbers]
             climbers, heights = found[top], score[top]
             steps = _neighbours(climbers, self._feasible.space.sizes)
-            steps = np.unique(steps[self._feasible.mask(steps)], axis=0)
-            steps = steps[np.array([bytes(step) not in seen for step in steps], bool)]
-            if not len(steps):
+            keys = sorted(set(map(bytes, steps[self._feasible.mask(steps)])) - seen.keys())
+            if not keys:
                 break
+            steps = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1)
             reached = improvement(steps)
-            seen.update(zip(map(bytes, steps), reached.tolist(), strict=True))
+            seen.update(zip(keys, reached.tolist(), strict=True))
             if reached.max() <= heights[-1]:
                 break
             found, score = np.concatenate([climbers, steps]), np.concatenate([heights, reached])
@@ -110,7 +112,9 @@ class ModelBased(Searcher):
         """Feasible candidates: random ones, crosses of them with the best so far, and the neighbours of those."""
         space = self._feasible.space
         known = self._told()
-        best = known[np.argsort(-self._feasible.reward(known, self._known_accuracies()), kind="stable")[:CLIMBERS]]
+        best = known[
+            np.argsort(-self._feasible.reward(known, self._known_accuracies()), kind="stable")[: self._climbers]
+        ]
         random = space.sample_batch(POOL, rng)
         taken = rng.random(random.shape) < 0.5
         crossed = np.where(taken, random, best[rng.integers(len(best), size=POOL)])
@@ -129,6 +133,11 @@ class ModelBased(Searcher):
     @cached_property
     def _embedding(self) -> Embedding:
         return Embedding.of(self._feasible.space)
+
+    @cached_property
+    def _climbers(self) -> int:
+        neighbours = sum(size - 1 for size in self._feasible.space.sizes)
+        return max(1, min(MOST_CLIMBERS, STEPS // max(neighbours, 1)))
 
     def _told(self) -> Genotypes:
         return _rows([self._proposed[key] for key in self._accuracies])
