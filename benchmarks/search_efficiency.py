@@ -33,6 +33,8 @@ SIZED = OURS[1:]
 SLOW = "optuna GP"
 RUNS = Path(__file__).with_name("results") / "search_efficiency.jsonl"
 RESAMPLES = 10_000
+LEAST_SEEDS = 10
+"""Of a peer that is compared with; one with fewer is printed and called too few."""
 MARGIN = 0.02
 """Points that the best peer of a cell may be ahead."""
 CELLS = tuple(f"{objective} {budget}" for objective in OBJECTIVES for budget in BUDGETS)
@@ -117,7 +119,9 @@ def report(runs: dict[Key, dict[str, float]]) -> None:
     for name, own in table.items():
         row = "".join(f"{_text(own[cell]) if cell in own else '-':>20}" for cell in CELLS)
         print(f"{name:24}{row}   mean {'' if len(own) == len(CELLS) else '>= '}{means[name]:.4f}")
-    peers = [name for name in table if name in PEERS]
+    peers = [name for name in table if name in PEERS and min(map(len, table[name].values())) >= LEAST_SEEDS]
+    too_few = [name for name in table if name in PEERS and name not in peers]
+    print(f"too few seeds to compare with: {', '.join(too_few) or 'none'}")
     bounds = {}
     for cell in CELLS:
         best = min((peer for peer in peers if cell in table[peer]), key=lambda peer: float(table[peer][cell].mean()))
@@ -128,11 +132,11 @@ def report(runs: dict[Key, dict[str, float]]) -> None:
         "settings": "model_based by default, the same in all cells",
         "mean_regret_of_nine_cells": {name: round(mean, 4) for name, mean in means.items()},
         "lower_bounds_only": [name for name, own in table.items() if len(own) < len(CELLS)],
-        "below_every_peer": all(means[COUNTS] < means[peer] for peer in peers),
+        "too_few_seeds_to_compare_with": too_few,
+        "below_every_compared_peer": all(means[COUNTS] < means[peer] for peer in peers),
         "cells": {
             name: {
-                cell: {"mean": round(float(v.mean()), 4), "se": round(_error(v), 4), "seeds": len(v)}
-                for cell, v in own.items()
+                cell: {"mean": round(float(v.mean()), 4), "se": _error(v), "seeds": len(v)} for cell, v in own.items()
             }
             for name, own in table.items()
         },
@@ -141,13 +145,13 @@ def report(runs: dict[Key, dict[str, float]]) -> None:
     record("search_efficiency", figures)
 
 
-def _error(values: Floats) -> float:
-    """Standard error of the mean."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("inf")
+def _error(values: Floats) -> float | None:
+    """Standard error of the mean; None for a single value."""
+    return round(float(values.std(ddof=1) / np.sqrt(len(values))), 4) if len(values) > 1 else None
 
 
 def _text(values: Floats) -> str:
-    return f"{values.mean():.4f}+-{_error(values):.4f} ({len(values)})"
+    return f"{values.mean():.4f}+-{_error(values)} ({len(values)})"
 
 
 def main() -> None:
