@@ -20,7 +20,7 @@ from mobilenas.errors import DeviceError, FieldError, InputError
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.latency import steady_runner
 from mobilenas.latency.steady import NETWORK_CHUNK
-from mobilenas.runners import Failure, TimingProtocol, in_ms, open_runner
+from mobilenas.runners import Failure, TimingProtocol, open_runner
 from mobilenas.verification import check_is_tflite
 
 LEAST_VISITS, VISIT_SECONDS, MOST_SECONDS = 12, 0.12, 3600
@@ -50,12 +50,13 @@ def run(
         if isinstance(timing, Failure):
             problem = InputError if "valid Flatbuffer" in timing.reason else DeviceError  # the file's fault, or not
             raise problem(f"{name}: {target.name} does not run it: {timing.reason}")
+        unit = timing.unit
         documents.append(
             {
                 "name": name,
-                "latency_ms": timing.latency_us / 1e3,
-                "p10_ms": in_ms(timing.p10_us),
-                "p90_ms": in_ms(timing.p90_us),
+                f"latency_{unit.shown}": unit.show(timing.latency_us),
+                f"p10_{unit.shown}": unit.show(timing.p10_us),
+                f"p90_{unit.shown}": unit.show(timing.p90_us),
                 "runs": timing.runs,
                 "delegates": timing.delegates,
             }

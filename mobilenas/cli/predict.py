@@ -19,6 +19,7 @@ from mobilenas.cli.arguments import (
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
 from mobilenas.graph import Network
 from mobilenas.latency import Latency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
+from mobilenas.runners import Unit
 
 SHOWN_OPS = 12
 
@@ -48,25 +49,26 @@ def run(
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
         for document in documents:
-            _print(document)
+            _print(document, predictor.unit)
 
 
 def _document(arch: Arch | Network, latency: Latency, table: LatencyTable) -> dict[str, Any]:
+    unit = latency.unit
     ops = [
         {
             "op": op.to_dict(),
             "count": latency.counts[op],
-            "latency_ms": cost.latency_us / 1e3,
+            f"latency_{unit.shown}": unit.show(cost.latency_us),
             "source": cost.source,
         }
         for op, cost in latency.by_op.items()
     ]
     return {
         "name": arch.name,
-        "latency_ms": latency.ms,
-        "low_ms": latency.low_ms,
-        "high_ms": latency.high_ms,
-        "footprint_ms": latency.footprint_ms,
+        f"latency_{unit.shown}": unit.show(latency.latency_us),
+        f"low_{unit.shown}": unit.show(latency.low_us),
+        f"high_{unit.shown}": unit.show(latency.high_us),
+        f"footprint_{unit.shown}": unit.show(latency.footprint_us),
         "method": table.info.method,
         "eras": [{"era": name, "latency_ms": ms} for name, ms in latency.eras.items()],
         "unmeasured": len(latency.unmeasured),
@@ -74,28 +76,31 @@ def _document(arch: Arch | Network, latency: Latency, table: LatencyTable) -> di
     }
 
 
-def _print(document: dict[str, Any]) -> None:
+def _print(document: dict[str, Any], unit: Unit) -> None:
+    shown, latency = unit.shown, f"latency_{unit.shown}"
+    figure = "{:.3f}" if unit is Unit.MICROSECONDS else "{:,.0f}"
     label = "" if document["method"] == "measured" else f"{document['method']}, "
-    interval = f"90 % interval {document['low_ms']:.3f} to {document['high_ms']:.3f}"
-    print(f"{document['name']}: {document['latency_ms']:.3f} ms ({label}{interval})")
+    low, high = (figure.format(document[f"{end}_{shown}"]) for end in ("low", "high"))
+    print(f"{document['name']}: {figure.format(document[latency])} {shown} ({label}90 % interval {low} to {high})")
     if document["eras"]:
         first, *others = document["eras"]
         also = ", ".join(f"{era['era']}: {era['latency_ms']:.3f} ms" for era in others)
         print(f"speaks of the runtime of {first['era']}" + (f"; of {also}" if also else ""))
-    dearest = sorted(document["ops"], key=lambda op: -op["count"] * op["latency_ms"])
+    dearest = sorted(document["ops"], key=lambda op: -op["count"] * op[latency])
     rows = [
         (
             *_columns(op["op"]),
             op["count"],
-            op["count"] * op["latency_ms"],
+            op["count"] * op[latency],
             op["source"],
         )
         for op in dearest[:SHOWN_OPS]
     ]
-    print_table(("op", "inputs", "out", "count", "ms", "source"), rows)
+    print_table(("op", "inputs", "out", "count", shown, "source"), rows)
     rest = dearest[SHOWN_OPS:]
     if rest:
-        print(f"... and {len(rest)} cheaper ops, {sum(op['count'] * op['latency_ms'] for op in rest):.3f} ms (--json)")
+        sum_of_rest = figure.format(sum(op["count"] * op[latency] for op in rest))
+        print(f"... and {len(rest)} cheaper ops, {sum_of_rest} {shown} (--json)")
     if missing := document["unmeasured"]:
         how = "interpolated" if document["method"] == "measured" else "estimated"
         note(f"{missing} of {len(document['ops'])} ops were not {document['method']} but {how}")

@@ -94,13 +94,14 @@ def run(
                 "us_per_mb": calibration.us_per_mb,
                 "knee_mb": calibration.knee_mb,
                 "error": calibration.error,
+                "unit": table.info.unit,
             }
         )
         return
     print(f"{path}: {len(table)} ops, calibrated on {calibration.networks} networks")
     print(
-        f"latency = {calibration.scale:.3f} x sum of ops + {calibration.us_per_mb:.1f} us per MB of weights beyond "
-        f"{calibration.knee_mb:.1f} MB; held-out error {100 * calibration.error:.1f} %"
+        f"latency = {calibration.scale:.3f} x sum of ops + {calibration.us_per_mb:.1f} {table.info.unit} per MB of "
+        f"weights beyond {calibration.knee_mb:.1f} MB; held-out error {100 * calibration.error:.1f} %"
     )
 
 

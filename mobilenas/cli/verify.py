@@ -32,8 +32,10 @@ def run(
     json: Json = False,
 ) -> None:
     """Prints every check; exit code 5 when one fails. Without --weights the random ones of `export` are expected."""
+    target = resolve_device(device)
     if target_ms is not None:
         positive("target-ms", target_ms)
+        open_runner(target).unit.check_is_time(f"device {target.name}")
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -43,7 +45,6 @@ def run(
     state = random_weights(graph) if state is None else state
     report = verify_file(data, graph, state, dtype=check_dtype(dtype))
     if target_ms is not None:
-        target = resolve_device(device)
         with open_runner(target) as runner:
             check = latency_check(measure_file(data, steady_runner(target, runner)), target_ms)
         report = Report((*report.checks, check))

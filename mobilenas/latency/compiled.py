@@ -32,7 +32,8 @@ class CompiledLatency:
         space: A space whose ops are a sum over factors.
 
     Raises:
-        InputError: If the table has rows of whole blocks: factors are sums of ops, and would not see them.
+        InputError: If the table has rows of whole blocks: factors are sums of ops, and would not see them;
+            or if its figures are no times.
     """
 
     def __init__(self, predictor: LatencyPredictor, space: SearchSpace) -> None:
@@ -42,6 +43,7 @@ class CompiledLatency:
                 f"the table of {device} is of whole blocks, and a search needs one of ops; "
                 f"run: mobilenas profile --device {device} --fresh"
             )
+        predictor.unit.check_is_time(f"the table of {predictor.table.info.device}")
         self._predictor = predictor
         self._choices = tuple(len(choices) for choices in space.decisions.values())
         costs: dict[OpSpec, Floats] = {}

@@ -10,11 +10,12 @@ from mobilenas.errors import InputError, shorten
 from mobilenas.graph import BYTES
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
 from mobilenas.latency.rates import Rates, era_from_text, era_to_text
+from mobilenas.runners import Unit
 
 METHODS = ("measured", "calibrated", "imported")
-UNITS = ("us",)
-MOST_US = 1e9
-"""No op and no network takes a thousand seconds."""
+UNITS = tuple(Unit)
+MOST_US = 1e12
+"""No op and no network takes so many microseconds or instructions."""
 NETWORK_KEY, CALIBRATION_KEY, RATES_KEY, ERA_KEY, NOTE_KEY = (
     "calibration_network",
     "calibration",
@@ -43,7 +44,7 @@ class TableInfo:
         sentinel_block_us, sentinel_network_us: What the sentinels usually take (`steady.py`); a later session finds out
             whether the device is as it was.
         share: Of the ops of a search space, the share that is measured; the others are interpolated.
-        unit: Unit of the rows.
+        unit: What every figure named `..._us` is counted in: the text of a `Unit`.
     """
 
     device: str

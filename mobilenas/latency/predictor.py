@@ -12,6 +12,7 @@ from mobilenas.latency.calibration import Floats, Values
 from mobilenas.latency.interpolation import Interpolation
 from mobilenas.latency.op_key import BlockKey, Covering, OpKey
 from mobilenas.latency.table import LatencyTable
+from mobilenas.runners import Unit
 
 INTERVAL = 1.645
 """Standard errors on each side of a 90 % interval."""
@@ -24,7 +25,7 @@ class OpLatency:
     """What one op or block costs.
 
     Attributes:
-        latency_us: Microseconds.
+        latency_us: Microseconds, or what else the table's unit is.
         error_us: Standard error; 0 for a row of the table, whose error is part of the calibration's.
         source: "measured", "interpolated", "calibrated" or "imported".
     """
@@ -39,23 +40,45 @@ class Latency:
     """A prediction.
 
     Attributes:
-        ms: Predicted latency.
-        low_ms, high_ms: 90 % interval.
-        footprint_ms: The part of `ms` that weights beyond the cache cost.
+        latency_us: Predicted latency, in `unit`.
+        low_us, high_us: 90 % interval.
+        footprint_us: The part of `latency_us` that weights beyond the cache cost.
         by_op: What each distinct op or block costs, once.
         counts: How often each occurs.
         unmeasured: Ops that have no row in the table and were interpolated or priced by its rates.
         eras: Predicted milliseconds by era of the runtime, where the table tells; the first is `ms`.
+        unit: Of all figures named `..._us`. `ms` and its like raise `InputError` where it is no time.
     """
 
-    ms: float
-    low_ms: float
-    high_ms: float
-    footprint_ms: float
+    latency_us: float
+    low_us: float
+    high_us: float
+    footprint_us: float
     by_op: Mapping[OpKey, OpLatency]
     counts: Mapping[OpKey, int]
     unmeasured: tuple[OpKey, ...]
     eras: Mapping[str, float]
+    unit: Unit = Unit.MICROSECONDS
+
+    @property
+    def ms(self) -> float:
+        """Predicted latency in milliseconds."""
+        return self.unit.milliseconds(self.latency_us)
+
+    @property
+    def low_ms(self) -> float:
+        """Lower end of the 90 % interval in milliseconds."""
+        return self.unit.milliseconds(self.low_us)
+
+    @property
+    def high_ms(self) -> float:
+        """Upper end of the 90 % interval in milliseconds."""
+        return self.unit.milliseconds(self.high_us)
+
+    @property
+    def footprint_ms(self) -> float:
+        """The part of `ms` that weights beyond the cache cost."""
+        return self.unit.milliseconds(self.footprint_us)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +113,11 @@ class LatencyPredictor:
         self._covering = Covering(table.blocks)
         self._cache: dict[OpKey, OpLatency] = {}
 
+    @property
+    def unit(self) -> Unit:
+        """What its predictions are counted in."""
+        return Unit(self.table.info.unit)
+
     def op_latency(self, key: OpKey) -> OpLatency:
         """What one op or block costs: as in the table, by its rates, or interpolated, which it says.
 
@@ -123,14 +151,15 @@ class LatencyPredictor:
         total_us, half_us = self.predict_us(prepared)
         rates = self.table.rates
         return Latency(
-            ms=total_us / 1e3,
-            low_ms=max(total_us - half_us, 0.0) / 1e3,
-            high_ms=(total_us + half_us) / 1e3,
-            footprint_ms=(total_us - self.network_us(float(prepared.counts @ prepared.op_us), 0.0)) / 1e3,
+            latency_us=total_us,
+            low_us=max(total_us - half_us, 0.0),
+            high_us=total_us + half_us,
+            footprint_us=total_us - self.network_us(float(prepared.counts @ prepared.op_us), 0.0),
             by_op=prepared.by_op,
             counts=prepared.occurrences,
             unmeasured=tuple(op for op, each in prepared.by_op.items() if each.source != self.table.info.method),
             eras={name: factor * total_us / 1e3 for name, factor in rates.eras.items()} if rates else {},
+            unit=self.unit,
         )
 
     def prepare(self, graph: OpGraph) -> "PreparedGraph":

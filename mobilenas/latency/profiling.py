@@ -77,6 +77,7 @@ class Profiler:
             runtime=environment["runtime"],
             pinning=environment["pinning"],
             governor=environment["governor"],
+            unit=runner.unit,
             overhead_us=table.info.overhead_us if table else _overhead_us(runner),
         )
         self.failures: dict[str, str] = {}

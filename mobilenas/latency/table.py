@@ -25,7 +25,7 @@ class Measurement:
     """What one op or block costs inside a network, the cost of starting an inference taken off.
 
     Attributes:
-        latency_us: Microseconds.
+        latency_us: Microseconds, or what else the table's unit is.
         spread_us: Half the range between the quartiles of its visits.
         runs, visits: How often it ran.
     """

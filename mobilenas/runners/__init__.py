@@ -5,7 +5,8 @@ from mobilenas.registry import Registry
 from mobilenas.runners._device import Device, known_devices
 from mobilenas.runners._litert_process import LiteRTProcess, ModelError
 from mobilenas.runners._patience import Patience
-from mobilenas.runners._timing import Failure, Timing, TimingProtocol, in_ms, undisturbed
+from mobilenas.runners._timing import Failure, Timing, TimingProtocol, undisturbed
+from mobilenas.runners._unit import Unit
 from mobilenas.runners.runner import Runner
 
 RUNNERS: Registry[Runner] = Registry("mobilenas.runners", Runner, "runner")
@@ -33,7 +34,7 @@ __all__ = [
     "Runner",
     "Timing",
     "TimingProtocol",
-    "in_ms",
+    "Unit",
     "known_devices",
     "open_runner",
     "undisturbed",

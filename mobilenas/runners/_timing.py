@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mobilenas.runners._unit import Unit
 from mobilenas.settings import Settings, check
 
 UNDISTURBED_PERCENTILE = 10
@@ -66,11 +67,6 @@ def undisturbed(visits: Sequence[float], slowness: Sequence[float] = ()) -> floa
     return float(np.percentile(corrected, 25))
 
 
-def in_ms(latency_us: float | None) -> float | None:
-    """Milliseconds; what is not known stays so."""
-    return None if latency_us is None else latency_us / 1e3
-
-
 @dataclass(frozen=True, slots=True)
 class Timing:
     """What one model took.
@@ -83,7 +79,7 @@ class Timing:
         runs, visits: How many there were.
         delegates: Partitions that the runtime gave to a delegate; 1 is what one wants. None where it does not say.
         visit_us: The estimator's value of each visit, in time order.
-        unit: "us"; an emulated device counts "instructions".
+        unit: Of all these figures.
         beside_us: What a reference network took just before and after, on average; 0 where none ran.
         estimator: What stands for a visit's runs: their 25th percentile ("p25"), or what the device's own program gives
             instead ("median", "avg").
@@ -97,13 +93,22 @@ class Timing:
     visits: int
     delegates: int | None
     visit_us: tuple[float, ...]
-    unit: str = "us"
+    unit: Unit = Unit.MICROSECONDS
     beside_us: float = 0.0
     estimator: str = "p25"
 
+    @property
+    def latency_ms(self) -> float:
+        """The latency in milliseconds.
+
+        Raises:
+            InputError: If the unit is no time.
+        """
+        return self.unit.milliseconds(self.latency_us)
+
     @classmethod
-    def from_visits(cls, visits: Sequence[Sequence[float]], delegates: int) -> "Timing":
-        """Summarises the runs of all visits; `visits` holds one sequence of microseconds a visit."""
+    def from_visits(cls, visits: Sequence[Sequence[float]], delegates: int, unit: Unit = Unit.MICROSECONDS) -> "Timing":
+        """Summarises the runs of all visits; `visits` holds one sequence of figures a visit."""
         p10, p25, p90 = np.transpose([np.percentile(times, [10, 25, 90]) for times in visits])
         return cls(
             latency_us=undisturbed(p25),
@@ -114,6 +119,7 @@ class Timing:
             visits=len(visits),
             delegates=delegates,
             visit_us=tuple(p25.tolist()),
+            unit=unit,
         )
 
     @classmethod

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from mobilenas.runners._device import Device
 from mobilenas.runners._patience import Patience
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
+from mobilenas.runners._unit import Unit
 
 
 class Runner(ABC):
@@ -21,11 +22,13 @@ class Runner(ABC):
     Attributes:
         patience: How a disturbed device is waited for.
         least_us: What takes less is too short for the device's clock: an op is repeated inside one model.
+        unit: What its figures are counted in.
 
     Raises:
         InputError: If the options are not accepted.
     """
 
+    unit: ClassVar[Unit] = Unit.MICROSECONDS
     has_connection: ClassVar[bool] = True
     """Whether there is any way to the device, be it off now; False: all that is known of it is its table."""
     patience: Patience = Patience()

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from mobilenas.errors import DeviceError
-from mobilenas.runners import Failure, Runner, Timing
+from mobilenas.runners import Failure, Runner, Timing, Unit
 
 
 class FakeRunner(Runner):
@@ -56,8 +56,14 @@ class FakeRunner(Runner):
                 out.append(Failure("refused"))
             else:
                 visit = [factor * latency_us(model)] * protocol.runs
-                out.append(Timing.from_visits([visit] * protocol.visits, delegates=1))
+                out.append(Timing.from_visits([visit] * protocol.visits, delegates=1, unit=self.unit))
         return out
+
+
+class CountingRunner(FakeRunner):
+    """The same figures, but they are counts of instructions."""
+
+    unit = Unit.INSTRUCTIONS
 
 
 def latency_us(model):
