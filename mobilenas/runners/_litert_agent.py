@@ -3,9 +3,10 @@
 It reads requests on standard input and answers on standard output: one JSON line each, followed by `bytes` raw bytes
 where the line says so. It ends when its input ends. Python 3.8 and later, so that old boards can run it.
 
-    {"command": "hello", "threads": 1, "pin": true}       -> {"runtime", "runtime_version", "cores", ...}
+    {"command": "hello", "threads": 1, "pin": true, "counter": ""} -> {"runtime", "runtime_version", "cpu", ...}
     {"command": "load", "id": 7, "bytes": N} + model      -> {}
-    {"command": "visit", "id": 7, "warmup_runs": 3, "runs": 40, "seconds": 0.1} -> {"times_us": [...], "delegates": 1}
+    {"command": "visit", "id": 7, "warmup_runs": 3, "runs": 40, "seconds": 0.1} -> {"times": [...], "delegates": 1}
+    (microseconds; where "counter" names a file, counts of the number that stands in its first eight bytes)
     {"command": "inspect", "id": 7}                       -> {"operators", "undelegated", "inputs", "outputs"}
     {"command": "invoke", "id": 7, "bytes": N} + input    -> {"shape", "bytes"} + output
     (both float32, batch after batch; int8 inputs are quantized and int8 outputs dequantized here)
@@ -16,6 +17,7 @@ An answer with "error" says what went wrong.
 
 import gc
 import json
+import mmap
 import os
 import platform
 import sys
@@ -43,15 +45,19 @@ class Agent:
     def __init__(self):
         self.models = {}
         self.threads = 1
+        self.clock, self.ticks = time.perf_counter_ns, 1000
         self.open_id, self.open_interpreter = None, None
 
     def hello(self, request, payload):
         self.threads = request["threads"]
         cores = pin(self.threads) if request["pin"] else None
+        if request["counter"]:
+            self.clock, self.ticks = counter(request["counter"]), 1
         return {
-            "runtime": runtime.__name__,
+            "runtime": runtime.__name__.replace("_", "-"),
             "runtime_version": getattr(runtime, "__version__", "unknown"),
             "python": platform.python_version(),
+            "cpu": cpu(),
             "cores": cores,
             "governor": governor(cores),
         }, b""
@@ -69,8 +75,11 @@ class Agent:
         interpreter = self.interpreter(request["id"])
         invoke = getattr(getattr(interpreter, "_interpreter", None), "Invoke", interpreter.invoke)
         fill_inputs(interpreter)
-        times = timed_runs(invoke, request["warmup_runs"], request["runs"], request["seconds"])
-        return {"times_us": times, "delegates": operators(interpreter).count("DELEGATE")}, b""
+        ticks = timed_runs(self.clock, invoke, request["warmup_runs"], request["runs"], request["seconds"])
+        return {
+            "times": [tick / self.ticks for tick in ticks],
+            "delegates": operators(interpreter).count("DELEGATE"),
+        }, b""
 
     def inspect(self, request, payload):
         interpreter = self.interpreter(request["id"])
@@ -103,9 +112,8 @@ class Agent:
         return interpreter
 
 
-def timed_runs(invoke, warmup_runs, runs, seconds):
-    """Microseconds of each run: `runs` of them, fewer when `seconds` are over, but five at least."""
-    clock = time.perf_counter_ns
+def timed_runs(clock, invoke, warmup_runs, runs, seconds):
+    """What each run takes on the clock: `runs` of them, fewer when `seconds` are over, but five at least."""
     for _ in range(warmup_runs):
         invoke()
     times = []
@@ -117,13 +125,20 @@ def timed_runs(invoke, warmup_runs, runs, seconds):
             start = clock()
             invoke()
             stop = clock()
-            times.append((stop - start) / 1e3)
+            times.append(stop - start)
             if stop > end and len(times) >= 5:
                 break
     finally:
         if enabled:
             gc.enable()
     return times
+
+
+def counter(path):
+    """A clock that gives what another process counts: the first eight bytes of a file that both map."""
+    with open(path, "rb") as file:
+        number = memoryview(mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)).cast("Q")
+    return lambda: number[0]
 
 
 def fill_inputs(interpreter):
@@ -194,6 +209,20 @@ def pin(threads):
         return sorted(os.sched_getaffinity(0))
     except OSError:
         return None
+
+
+def cpu():
+    """What this machine calls itself: the board, or the model of its processor."""
+    for path, name in (("/proc/device-tree/model", ""), ("/proc/cpuinfo", "model name")):
+        try:
+            with open(path, "rb") as file:
+                lines = file.read().decode(errors="replace").strip("\0\n").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            if line.startswith(name):
+                return line.partition(":")[2].strip() if name else line.strip()
+    return platform.processor() or platform.machine()
 
 
 def governor(cores):

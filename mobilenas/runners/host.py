@@ -4,18 +4,15 @@ import getpass
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from mobilenas.runners._agent_runner import AgentRunner
 from mobilenas.runners._device import Device
-from mobilenas.runners._litert_process import LiteRTProcess, ModelError
-from mobilenas.runners._timing import Failure, Timing, TimingProtocol
-from mobilenas.runners.runner import Runner
+from mobilenas.runners._litert_process import LiteRTProcess
 from mobilenas.settings import Settings, check
 from mobilenas.storage import exclusive
 
@@ -36,7 +33,7 @@ class HostOptions(Settings):
         check(self.wait_seconds >= 0, "wait_seconds", self.wait_seconds, "seconds from 0")
 
 
-class HostRunner(Runner):
+class HostRunner(AgentRunner):
     """Times models with LiteRT in a child process.
 
     The lock is one a machine and user, whatever the device is called: two measurements at once would disturb each
@@ -44,37 +41,15 @@ class HostRunner(Runner):
     """
 
     def __init__(self, device: Device) -> None:
+        super().__init__(device)
         self._options = HostOptions.from_dict(device.options, where="options")
-        self._device = device
-        self._process = LiteRTProcess(threads=device.threads, pin=self._options.pin)
-        self._stack = ExitStack()
-        self._hello: Mapping[str, object] = {}
 
-    def __enter__(self) -> Self:
-        lock = exclusive(lock_path(), "this machine", wait_seconds=self._options.wait_seconds)
-        self._stack.enter_context(lock)
-        try:
-            self._hello = self._process.hello()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.close()
-        self._stack.close()
+    def _open(self, stack: ExitStack) -> LiteRTProcess:
+        stack.enter_context(exclusive(lock_path(), "this machine", wait_seconds=self._options.wait_seconds))
+        return LiteRTProcess(threads=self._device.threads, pin=self._options.pin)
 
     def environment(self) -> Mapping[str, str]:
-        cores = self._hello["cores"]
-        return {
-            "cpu": cpu_model(),
-            "runtime": runtime_version(),
-            "threads": str(self._device.threads),
-            "pinning": f"cores {cores}" if cores else "none",
-            "governor": str(self._hello["governor"]),
-        }
+        return {**super().environment(), "cpu": cpu_model(), "runtime": runtime_version()}
 
     def answers(self) -> bool:
         return runtime_version() != "unknown"
@@ -82,32 +57,6 @@ class HostRunner(Runner):
     def mismatch(self, measured: Mapping[str, str]) -> str:
         here = {"cpu": cpu_model(), "runtime": runtime_version()}
         return ", ".join(f"{key} {measured[key]}, here {now}" for key, now in here.items() if measured[key] != now)
-
-    def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
-        times: list[list[list[float]]] = [[] for _ in models]
-        delegates = [0] * len(models)
-        failures: dict[int, Failure] = {}
-        for _ in range(protocol.visits):
-            for i, model in enumerate(models):
-                if i in failures:
-                    continue
-                try:
-                    visit_us, delegates[i] = self._visit(model, protocol)
-                    times[i].append(visit_us)
-                except ModelError as error:
-                    failures[i] = Failure(str(error))
-        return [failures.get(i) or Timing.from_visits(times[i], delegates[i]) for i in range(len(models))]
-
-    def _visit(self, model: bytes, protocol: TimingProtocol) -> tuple[list[float], int]:
-        answer, _ = self._process.request(
-            "visit",
-            model,
-            timeout_seconds=protocol.timeout_seconds,
-            warmup_runs=protocol.warmup_runs,
-            runs=protocol.runs,
-            seconds=protocol.visit_seconds,
-        )
-        return answer["times_us"], answer["delegates"]
 
 
 def lock_path() -> Path:

@@ -10,7 +10,7 @@ import pytest
 from mobilenas.errors import DeviceError
 from mobilenas.export import write_micro_model
 from mobilenas.graph import OpKind, OpSpec
-from mobilenas.runners import LiteRTProcess, ModelError, _litert_process
+from mobilenas.runners import LiteRTProcess, ModelError, _local_transport
 
 ADD = OpSpec(OpKind.ADD, ((4, 4, 8), (4, 4, 8)), 8)
 RELU = OpSpec(OpKind.RELU, ((2, 2, 3),), 3)
@@ -47,20 +47,23 @@ def test_a_refused_model_is_an_error_and_the_next_one_runs(process):
 def test_a_crash_is_an_error_and_the_process_starts_again(process):
     model = write_micro_model(ADD)
     process.request("inspect", model, timeout_seconds=30)
-    first = process._process
+    first = process._agent
     first.kill()
-    first.wait()
     answer, _ = process.request("inspect", model, timeout_seconds=30)
     assert answer["operators"] == ["ADD", "DELEGATE"]
-    assert process._process.pid != first.pid
+    assert process._agent is not first
 
 
-def test_a_model_that_comes_again_is_not_sent_again(process, monkeypatch):
+def test_a_model_that_comes_again_is_not_sent_again():
     first, second = write_micro_model(ADD), write_micro_model(RELU)
+    with LiteRTProcess(keep_bytes=len(first) + len(second) + 8) as process:
+        keeps_the_last_two(process, first, second)
+
+
+def keeps_the_last_two(process, first, second):
     for model in (first, second, bytes(bytearray(first))):
         process.request("inspect", model, timeout_seconds=30)
     assert process._sent == 2
-    monkeypatch.setattr(_litert_process, "KEEP_BYTES", len(first) + len(second) + 8)
     process.request("inspect", write_micro_model(RELU, seed=1) + b"\0" * 8, timeout_seconds=30)
     assert list(process._loaded.values()) == [1, 3]  # the one that was idle longest went
     answer, _ = process.request("inspect", second, timeout_seconds=30)
@@ -75,7 +78,7 @@ def replaced_agent(tmp_path, monkeypatch):
     def replace(body: str) -> None:
         path = tmp_path / "agent.py"
         path.write_text(textwrap.dedent(body))
-        monkeypatch.setattr(_litert_process, "AGENT", path)
+        monkeypatch.setattr(_local_transport, "AGENT", path)
 
     return replace
 
@@ -101,7 +104,23 @@ def test_a_hang_ends_after_the_timeout(replaced_agent):
     process = LiteRTProcess()
     with pytest.raises(ModelError, match=r"no answer in 0.5 s"):
         process.request("visit", b"x" * 10, timeout_seconds=0.5)
-    assert process._process is None
+    assert process._agent is None
+
+
+def test_what_is_no_answer_ends_the_process(replaced_agent):
+    replaced_agent(HELLO + "    print('a library says hello', flush=True)\n    time.sleep(600)\n")
+    process = LiteRTProcess()
+    with pytest.raises(ModelError, match=r"signal 9|exit code"):
+        process.request("visit", b"x" * 10, timeout_seconds=30)
+
+
+def test_a_counter_is_the_clock_where_one_is_given(tmp_path):
+    counter = tmp_path / "counter"
+    counter.write_bytes((41).to_bytes(8, sys.byteorder))
+    with LiteRTProcess(counter=str(counter)) as process:
+        model = write_micro_model(ADD)
+        answer, _ = process.request("visit", model, timeout_seconds=30, warmup_runs=0, runs=3, seconds=1.0)
+    assert answer["times"] == [0.0, 0.0, 0.0]  # nobody counted
 
 
 def test_a_runtime_that_does_not_start_says_why(replaced_agent):
@@ -111,6 +130,6 @@ def test_a_runtime_that_does_not_start_says_why(replaced_agent):
 
 
 def test_the_agent_needs_nothing_of_this_project():
-    source = Path(_litert_process.AGENT).read_text()
+    source = Path(_local_transport.AGENT).read_text()
     assert "import mobilenas" not in source
     assert "from mobilenas" not in source
