@@ -54,6 +54,8 @@ LIGHT_ROOMS = {
         "history",
     ),
 }
+SCRIPTS = {"mobilenas.runners._litert_agent", "mobilenas.runners._board_supervisor"}
+"""Run elsewhere, never imported."""
 HEAVY = ("torch", "torchvision", "accelerate", "sklearn", "pandas", "PIL")
 SEARCHERS_USERS = {"searchers", "run", "cli", "testing"}
 
@@ -139,7 +141,7 @@ def test_light_rooms_name_no_heavy_library(name):
 
 
 def test_light_rooms_can_be_imported_where_no_heavy_library_is_installed():
-    names = [name for name in MODULES if room_of(name) in LIGHT_ROOMS and name != "mobilenas.runners._litert_agent"]
+    names = [name for name in MODULES if room_of(name) in LIGHT_ROOMS and name not in SCRIPTS]
     without_heavy("\n".join(f"import {name}" for name in names))
 
 
