@@ -10,7 +10,10 @@ PARALLEL := -q -n 2 --dist loadgroup
 DEMO := search --device host --data digits --target-ms 0.25 --trials 6 --trial-epochs 3 --final-epochs 30 \
 	--out runs/demo --verbose
 
-.PHONY: demo test test-slow check format clean
+# Where the emulated aarch64 device looks for it; `make sysroot SYSROOT=folder` puts it elsewhere.
+SYSROOT ?=
+
+.PHONY: demo test test-slow check format clean sysroot
 
 demo: $(INSTALLED)
 	rm -rf runs/demo
@@ -32,11 +35,15 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# An arm64 Python and LiteRT from the package registries, for the device aarch64_emulated (docs/emulated_device.md).
+sysroot: $(INSTALLED)
+	$(BIN)/python -m mobilenas.runners.sysroot $(SYSROOT)
+
 clean:
 	rm -rf $(VENV) build dist runs .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later found; install one or run: make PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,ssh,dev]'
 	@touch $@
