@@ -1,10 +1,12 @@
 """Measures networks and all of their ops in one session: what `predictor_error.py` fits and tests predictors on.
 
     python benchmarks/predictor_data.py [--dtype float32] [--threads 1] [--fresh 120] [--odd 60] [--calibration 40]
+    python benchmarks/predictor_data.py --device aarch64_emulated --own-ops --most-macs 100 \
+        --fresh 40 --odd 20 --calibration 4
 
-Writes `results/predictor_data.<dtype>.<threads>.csv.gz`, a latency table whose calibration networks are all networks:
-`space#...` and `published#...` are there to fit, `fresh#...` (MnasNet-like files of strangers) and `odd#...` (pruned
-MobileNetV3, odd channels, 128 to 288 pixels, 10 to 1000 classes) to test. An interrupted run goes on.
+Writes `results/predictor_data.<dtype>.<threads, or device>.csv.gz`, a latency table whose calibration networks are all
+networks: `space#...` and `published#...` are there to fit, `fresh#...` (MnasNet-like files of strangers) and `odd#...`
+(pruned MobileNetV3, odd channels, 128 to 288 pixels, 10 to 1000 classes) to test. An interrupted run goes on.
 """
 
 import argparse
@@ -44,16 +46,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="", help="instead of this machine")
     parser.add_argument("--calibration", type=int, default=40)
     parser.add_argument("--fresh", type=int, default=120)
     parser.add_argument("--odd", type=int, default=60)
+    parser.add_argument("--own-ops", action="store_true", help="only the networks' ops, not those of the space too")
+    parser.add_argument("--most-macs", type=float, default=1e6, help="leave out networks with more millions")
     settings = parser.parse_args()
     graphs = networks(settings.calibration, settings.fresh, settings.odd)
+    graphs = {name: graph for name, graph in graphs.items() if graph.macs <= 1e6 * settings.most_macs}
     ops = dict.fromkeys(op for graph in graphs.values() for op in graph.op_counts())
-    space_ops = sorted(MnasNetSpace(resolution=224).distinct_ops(), key=str)
-    name = f"predictor_data.{settings.dtype}.{settings.threads}"
+    if not settings.own_ops:
+        space_ops = sorted(MnasNetSpace(resolution=224).distinct_ops(), key=str)
+        ops = dict.fromkeys([*space_ops, *support_ops(), *ops])
+    name = f"predictor_data.{settings.dtype}.{settings.device or settings.threads}"
     path = Path(tempfile.gettempdir()) / f"{name}.csv"
     device = Device(name=f"host{settings.threads}", runner="host", threads=settings.threads)
+    if settings.device:
+        device = Device.load(settings.device)
 
     def progress(done: int, total: int) -> None:
         print(f"\r{done}/{total} visits", end="", flush=True)
@@ -65,7 +75,7 @@ def main() -> None:
         )
         before = profiler.table
         start = time.monotonic()
-        with_ops = profiler.measure([*space_ops, *support_ops(), *ops])
+        with_ops = profiler.measure(ops)
         ops_s = time.monotonic() - start
         start = time.monotonic()
         table = profiler.measure([], graphs)

@@ -3,6 +3,7 @@
     python benchmarks/predictor_error.py errors      # ours, and what one would try instead, on held-out networks
     python benchmarks/predictor_error.py choice      # which ops to measure: chosen against drawn at random
     python benchmarks/predictor_error.py transfer    # float32 -> int8, one thread -> two, from few networks and ops
+    python benchmarks/predictor_error.py transfer float32.aarch64_emulated    # microseconds -> instructions
 
 No network named fresh or odd takes part in any fit.
 """
@@ -178,11 +179,11 @@ def sum_error(data: Data, measured: Iterable[Any], tests: Sequence[str]) -> floa
     return round(100 * float(np.sqrt(np.mean(np.square(relative)))), 2)
 
 
-def transfers(draws: int = 10) -> None:
-    """From float32 with one thread to int8 and to two threads: few networks, drawn several times, and a few ops."""
+def transfers(names: Sequence[str], draws: int = 10) -> None:
+    """From this machine's float32 with one thread to other tables: few networks, drawn several times, a few ops."""
     source = Data("float32.1")
     found: dict[str, Any] = {}
-    for name in ("int8.1", "float32.2"):
+    for name in names:
         if not (RESULTS / f"predictor_data.{name}.csv.gz").exists():
             print(f"{name}: not recorded; run predictor_data.py")
             continue
@@ -214,7 +215,7 @@ def transfers(draws: int = 10) -> None:
                 "inside_90_percent_interval": round(float(mean[2]), 1),
             }
             print(label, found[label], flush=True)
-    record("predictor_transfer", {"draws": draws, **found})
+    record(f"predictor_transfer.{names[0]}" if len(names) == 1 else "predictor_transfer", {"draws": draws, **found})
 
 
 def one_factor(source: Data, measured: Sequence[MeasuredNetwork]) -> Predict:
@@ -239,7 +240,7 @@ if __name__ == "__main__":
                 errors(each)
         case ["choice"]:
             choice()
-        case ["transfer"]:
-            transfers()
+        case ["transfer", *names]:
+            transfers(names or ["int8.1", "float32.2"])
         case _:
             sys.exit(__doc__)
