@@ -23,12 +23,11 @@ def print_result(result: "SearchResult", folder: Path) -> None:
     if measured is None:
         rows.append(("measured", f"nothing: {result.device} does not answer"))
     else:
+        spread = ""
+        if measured.p10_ms is not None and measured.p90_ms is not None:
+            spread = f" (10th to 90th percentile: {measured.p10_ms:.3g} to {measured.p90_ms:.3g})"
         rows += [
-            (
-                "measured",
-                f"{measured.latency_ms:.3g} ms (10th to 90th percentile: {measured.p10_ms:.3g} to "
-                f"{measured.p90_ms:.3g})",
-            ),
+            ("measured", f"{measured.latency_ms:.3g} ms{spread}"),
             ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
         ]
     rows += _accuracy(result)

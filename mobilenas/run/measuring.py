@@ -35,10 +35,10 @@ def measure_interleaved(folder: RunFolder, key: str, device: Device, arch: Arch,
             raise DeviceError(f"{device.name} does not run {arch.name}: {reason}")
         return asdict(
             Measured(
-                latency_ms=own.latency_us / 1e3,
-                p10_ms=own.p10_us / 1e3,
-                p90_ms=own.p90_us / 1e3,
-                reference_ms=other.latency_us / 1e3,
+                latency_ms=own.latency_ms,
+                p10_ms=own.unit.show(own.p10_us),
+                p90_ms=own.unit.show(own.p90_us),
+                reference_ms=other.latency_ms,
                 delegates=own.delegates,
             )
         )

@@ -23,7 +23,7 @@ SPACE_FILE = ".json"
 def check_names(settings: SearchSettings) -> None:
     """Raises `InputError` for what is not known, before anything is written or measured."""
     for name in (settings.device, *(settings.other_target(text)[0] for text in settings.also)):
-        open_runner(Device.load(name))
+        open_runner(Device.load(name)).unit.check_is_time(f"device {name}")
     for noun, name, known in (
         ("dtype", settings.dtype, DTYPES),
         ("space", settings.space, SPACES),

@@ -1,6 +1,7 @@
 """Unit: what a device's figures are counted in."""
 
 from enum import StrEnum
+from typing import overload
 
 from mobilenas.errors import InputError
 
@@ -41,6 +42,14 @@ class Unit(StrEnum):
         """What people are shown figures in, and what ends the names of fields that hold them: "ms"."""
         return "ms" if self is Unit.MICROSECONDS else str(self)
 
-    def show(self, figure: float) -> float:
-        """A figure as people are shown it: milliseconds, or as it is."""
-        return figure / 1e3 if self is Unit.MICROSECONDS else figure
+    @overload
+    def show(self, figure: float) -> float: ...
+    @overload
+    def show(self, figure: None) -> None: ...
+    @overload
+    def show(self, figure: float | None) -> float | None: ...
+    def show(self, figure: float | None) -> float | None:
+        """A figure as people are shown it: milliseconds, or as it is; None where the device does not give it."""
+        if figure is None or self is not Unit.MICROSECONDS:
+            return figure
+        return figure / 1e3

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mobilenas.errors import FieldError
-from mobilenas.runners import Timing, TimingProtocol, in_ms, undisturbed
+from mobilenas.runners import Timing, TimingProtocol, Unit, undisturbed
 
 
 def test_value_is_the_10th_percentile_over_visits_of_their_lower_quartiles():
@@ -53,8 +53,8 @@ def test_a_device_that_gives_one_figure_a_visit_has_no_percentiles():
     assert (timing.p10_us, timing.p90_us, timing.delegates, timing.estimator) == (None, None, None, "median")
     apart = [Timing.from_summaries([us], runs=10, delegates=None, estimator="median") for us in (5.0, 3.0, 4.0)]
     assert Timing.merged(apart) == timing
-    assert in_ms(timing.p10_us) is None
-    assert in_ms(1500.0) == 1.5
+    assert Unit.MICROSECONDS.show(timing.p10_us) is None
+    assert Unit.MICROSECONDS.show(1500.0) == 1.5
 
 
 @pytest.mark.parametrize(
