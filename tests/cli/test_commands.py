@@ -119,7 +119,8 @@ def test_measure_on_this_machine(answer, tiny, monkeypatch):
         Runner, "patience", Patience(session_seconds=0.0)
     )  # a machine that others use is not waited for
     document = answer("measure", tiny, "--seconds", "0.2")
-    assert 0 < document["p10_ms"] <= document["latency_ms"] <= document["p90_ms"]
+    assert 0 < document["p10_ms"] <= document["p90_ms"]  # of the runs as they were
+    assert 0 < document["latency_ms"] <= document["p90_ms"]
     assert document["delegates"] == 1
 
 
