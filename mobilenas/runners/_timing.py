@@ -12,7 +12,7 @@ UNDISTURBED_PERCENTILE = 10
 NOTABLE_SLOWNESS = 1.03
 """What a reference repeats to by itself."""
 MOST_SLOWNESS = 1.25
-"""No more is taken off: a device beyond it cannot be measured, and small networks do not feel what the reference feels."""
+"""No more is taken off: a device beyond it cannot be measured, and small networks feel less than the reference."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ def test_merged_timings_are_as_if_the_visits_had_been_made_together():
 
 def test_of_visits_beside_a_reference_the_quieter_half_counts_at_the_references_usual_speed():
     assert undisturbed([10.0, 12.0, 11.0, 20.0], [1.0, 1.2, 1.02, 2.0]) == pytest.approx(10.25)  # 10 and 11 as they are
-    assert undisturbed([12.0, 30.0, 26.0], [1.2, 2.0, 1.3]) == pytest.approx(12.5)  # 12 / 1.2 and 26 / 1.3: 10, 20
+    assert undisturbed([12.0, 30.0, 26.0], [1.2, 2.0, 1.3]) == pytest.approx(12.7)  # 12 / 1.2, 26 / 1.25
     assert undisturbed([10.0, 12.0, 11.0, 20.0]) == pytest.approx(10.3)
 
 
