@@ -23,6 +23,7 @@ LEVELS = (
     ("objectives",),
     ("history",),
     ("training",),
+    ("quantization",),
     ("evaluators",),
     ("scaling",),
     ("searchers",),

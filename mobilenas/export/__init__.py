@@ -1,17 +1,20 @@
 """OpGraph and weights to files that phones run: float32, float16 or int8. No torch."""
 
 from mobilenas.export.lowering import DTYPES, lower
+from mobilenas.export.metadata import Metadata
 from mobilenas.export.ranges import Ranges
 from mobilenas.export.size import FILE_BYTES, op_file_bytes
-from mobilenas.export.weights import Weights, random_weights, read_weights
+from mobilenas.export.weights import Weights, folded_network, random_weights, read_weights
 from mobilenas.export.writer import expected_operators, output_shapes, write_micro_model, write_tflite
 
 __all__ = [
     "DTYPES",
     "FILE_BYTES",
+    "Metadata",
     "Ranges",
     "Weights",
     "expected_operators",
+    "folded_network",
     "lower",
     "op_file_bytes",
     "output_shapes",

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from mobilenas.export.metadata import BUFFER_NAME, Metadata, metadata_table, with_labels
 from mobilenas.export.quantization import Quantization
 from mobilenas.export.versions import operator_version
 
@@ -116,7 +117,7 @@ class FlatbufferModel:
         """Shape of a tensor."""
         return list(self._subgraph.tensors[tensor].shape)
 
-    def finish(self, outputs: Sequence[int], description: str) -> bytes:
+    def finish(self, outputs: Sequence[int], description: str, metadata: Metadata | None = None) -> bytes:
         """The file, with the signature `serving_default`: inputs `input_<i>`, outputs `output_<i>`."""
         self._subgraph.outputs = list(outputs)
         model = schema.ModelT()
@@ -131,10 +132,23 @@ class FlatbufferModel:
             model.operatorCodes.append(entry)
         model.subgraphs, model.buffers = [self._subgraph], self._buffers
         model.signatureDefs = [self._signature()]
+        if metadata is not None:
+            model.metadata = [self._metadata(metadata_table(metadata, description))]
         parts = len(self._subgraph.tensors) + len(self._subgraph.operators)
         builder = flatbuffers.Builder(self._constant_bytes + 512 * parts + 4096)
         builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(memoryview(builder.Bytes)[builder.Head() :])  # Output() would copy once more
+        data = bytes(memoryview(builder.Bytes)[builder.Head() :])  # Output() would copy once more
+        return data if metadata is None else with_labels(data, metadata.labels)
+
+    def _metadata(self, table: bytes) -> object:
+        """An entry that names the buffer of a metadata table."""
+        buffer = _AlignedBuffer()
+        buffer.data = table
+        self._buffers.append(buffer)
+        self._constant_bytes += len(table) + ALIGNMENT
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = BUFFER_NAME, len(self._buffers) - 1
+        return entry
 
     def _signature(self) -> object:
         signature = schema.SignatureDefT()

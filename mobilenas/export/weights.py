@@ -4,6 +4,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError
-from mobilenas.graph import OpGraph, OpNode
+from mobilenas.graph import WEIGHTED, OpGraph, OpNode
 
 Array = npt.NDArray[np.float32]
 Weights = Mapping[str, Array]
@@ -194,3 +195,13 @@ def folded(node: OpNode, weights: Weights) -> tuple[Array, Array]:
     factor = scale / np.sqrt(variance + node.batch_norm.epsilon)
     shape = (-1, *(1,) * (weight.ndim - 1))
     return (weight * factor.reshape(shape)).astype(np.float32), (shift + (bias - mean) * factor).astype(np.float32)
+
+
+def folded_network(graph: OpGraph, weights: Weights) -> tuple[OpGraph, dict[str, Array]]:
+    """The same network without batch norm: every node that has weights has a bias, and what was folded in."""
+    found: dict[str, Array] = {}
+    for node in graph.weighted_nodes():
+        for name, value in zip(("weight", "bias"), folded(node, weights), strict=True):
+            found[f"{node.weight_name}.{name}"] = value
+    nodes = [replace(node, bias=True, batch_norm=None) if node.spec.kind in WEIGHTED else node for node in graph.nodes]
+    return replace(graph, nodes=tuple(nodes)), found

@@ -10,6 +10,7 @@ from mobilenas.errors import InputError
 from mobilenas.export.constants import float_constants, int8_constants, parameters
 from mobilenas.export.flatbuffer import FlatbufferModel
 from mobilenas.export.lowering import DTYPES, lower
+from mobilenas.export.metadata import Metadata
 from mobilenas.export.quantization import Quantization
 from mobilenas.export.ranges import QuantizationPlan, Ranges
 from mobilenas.export.tflite_op import Constant, Input, Parameter, Result, TfliteOp
@@ -31,6 +32,7 @@ def write_tflite(
     ranges: Ranges | None = None,
     float_io: bool = False,
     description: str = "mobilenas",
+    metadata: Metadata | None = None,
 ) -> bytes:
     """Writes a network as a TFLite file: batch norm folded, channels last.
 
@@ -48,6 +50,7 @@ def write_tflite(
         ranges: (low, high) of the output of every node, by its name, and of every input, by `input_<i>`; for int8.
         float_io: Whether inputs and outputs of an int8 file are float32, quantized and dequantized inside.
         description: Stands in the file.
+        metadata: Labels and normalisation, in the form that TFLite's tools read.
 
     Returns:
         The file.
@@ -59,7 +62,7 @@ def write_tflite(
     if dtype not in DTYPES:
         raise InputError(unknown("dtype", dtype, list(DTYPES)))
     check_fits(graph, dtype)
-    return _Writer(graph, weights, dtype, ranges, float_io).write(description)
+    return _Writer(graph, weights, dtype, ranges, float_io).write(description, metadata)
 
 
 def write_micro_model(spec: OpSpec, *, dtype: str = "float32", seed: int = 0, copies: int = 1) -> bytes:
@@ -113,7 +116,7 @@ class _Writer:
         self._quantizations: dict[int, Quantization | None] = {}
         self._images: dict[int, int] = {}
 
-    def write(self, description: str) -> bytes:
+    def write(self, description: str, metadata: Metadata | None) -> bytes:
         values = [self._input(i, (1, *shape)) for i, shape in enumerate(self._graph.input_shapes)]
         for index, node in enumerate(self._graph.nodes):
             values.append(self._node(index, node, [values[i] for i in node.inputs]))
@@ -123,7 +126,7 @@ class _Writer:
                 self._operator("DEQUANTIZE", [tensor], self._model.shape(tensor), {}, f"output_{i}", None)
                 for i, tensor in enumerate(outputs)
             ]
-        return self._model.finish(outputs, description)
+        return self._model.finish(outputs, description, metadata)
 
     def _input(self, index: int, shape: tuple[int, ...]) -> int:
         name, quantization = f"input_{index}", self._plan.input(index) if self._plan else None

@@ -1,13 +1,11 @@
 """How far a file may be from torch, by its element type."""
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
 from mobilenas.export import Weights
-from mobilenas.export.weights import Array, folded
-from mobilenas.graph import WEIGHTED, OpGraph
+from mobilenas.export.weights import Array, folded_network
+from mobilenas.graph import OpGraph
 from mobilenas.verification.report import Check
 
 Outputs = npt.NDArray[np.floating]
@@ -25,12 +23,8 @@ INT8_ERROR = 0.05
 
 def rounded_network(graph: OpGraph, weights: Weights) -> tuple[OpGraph, dict[str, Array]]:
     """The network that a float16 file promises: batch norm folded, then weights and biases rounded to float16."""
-    rounded: dict[str, Array] = {}
-    for node in graph.weighted_nodes():
-        for name, value in zip(("weight", "bias"), folded(node, weights), strict=True):
-            rounded[f"{node.weight_name}.{name}"] = value.astype(np.float16).astype(np.float32)
-    nodes = [replace(node, bias=True, batch_norm=None) if node.spec.kind in WEIGHTED else node for node in graph.nodes]
-    return replace(graph, nodes=tuple(nodes)), rounded
+    plain, found = folded_network(graph, weights)
+    return plain, {name: value.astype(np.float16).astype(np.float32) for name, value in found.items()}
 
 
 def parity_check(exported: Outputs, reference: Outputs, dtype: str) -> Check:
