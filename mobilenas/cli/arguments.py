@@ -42,6 +42,13 @@ Data = Annotated[
         "--data", help="A folder of images by class, digits, a torchvision data set by name, or an .npz file."
     ),
 ]
+OptionalData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="What the network was trained on: a folder of images by class, digits, a torchvision data set, an .npz.",
+    ),
+]
 Resolution = Annotated[int | None, typer.Option("--resolution", help="Input size in pixels.")]
 Number = TypeVar("Number", int, float)
 

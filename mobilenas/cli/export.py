@@ -1,41 +1,141 @@
-"""Writes a network as a file for phones."""
+"""Writes a network as a file for phones, and checks it."""
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mobilenas.cli.arguments import Dtype, Json, Model, WeightsSource, check_dtype, resolve_weights
+from mobilenas.arch import Arch
+from mobilenas.cli.arguments import Json, Model, OptionalData, WeightsSource, check_dtype, resolve_weights
 from mobilenas.cli.output import note, print_json
 from mobilenas.errors import InputError
-from mobilenas.export import random_weights, write_tflite
+from mobilenas.export import OPSET, Weights, random_weights, write_onnx
+from mobilenas.extras import require
+from mobilenas.graph import Network
 from mobilenas.registry import unknown
 from mobilenas.storage import write_atomically
+from mobilenas.verification.accuracy import MAX_DROP, held_out
+from mobilenas.verification.checked_export import (
+    CALIBRATION_IMAGES,
+    Exported,
+    ExportSettings,
+    checked_export,
+    metadata_of,
+)
+from mobilenas.verification.onnx_file import verify_onnx
+from mobilenas.verification.report import Report
 
-FORMATS = ("tflite",)
+if TYPE_CHECKING:
+    from mobilenas.training import ImageData
+
+FORMATS = ("tflite", "onnx")
+WORST = 3
+FORMAT_HELP = f"""tflite: for Android, iOS and boards, by LiteRT; it is what predict, measure and verify speak of.
+onnx: for onnxruntime on other systems, float32 only, opset {OPSET}; needs the extra onnx."""
+DTYPE_HELP = """int8: the fastest on nearly every phone and a quarter of the size; needs --data, loses up to a point of
+accuracy (--fine-tune gives most of it back). float16: half the size of float32, equally fast, the same accuracy.
+float32: exact; to compare with, or where int8 loses too much."""
 
 
 def run(
     model: Model,
     out: Annotated[Path, typer.Option(help="The file to write.")],
     weights: WeightsSource = None,
-    format: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = "tflite",
-    dtype: Dtype = "float32",
+    format: Annotated[str, typer.Option(help=FORMAT_HELP)] = "tflite",
+    dtype: Annotated[str, typer.Option("--dtype", help=DTYPE_HELP)] = "float32",
+    data: OptionalData = None,
+    calibration_images: Annotated[
+        int, typer.Option(help="Training images, drawn at random, that int8 is quantized with.")
+    ] = CALIBRATION_IMAGES,
+    float_io: Annotated[
+        bool, typer.Option("--float-io", help="Float inputs and outputs of an int8 file; it converts them itself.")
+    ] = False,
+    fine_tune: Annotated[int, typer.Option(help="Quantization-aware epochs on the training images of --data.")] = 0,
+    max_drop: Annotated[float, typer.Option(help="Accuracy that the file may lose; 0.01 is one point.")] = MAX_DROP,
+    verify: Annotated[bool, typer.Option(help="Check the file before it is written.")] = True,
+    seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
     json: Json = False,
 ) -> None:
-    """Writes the file, batch norm folded; check it with: mobilenas verify."""
+    """Writes the file, batch norm folded, once it has passed the checks of: mobilenas verify."""
     if format not in FORMATS:
         raise InputError(unknown("format", format, list(FORMATS)))
+    settings = ExportSettings(
+        dtype=check_dtype(dtype),
+        float_io=float_io,
+        calibration_images=calibration_images,
+        fine_tuning_epochs=fine_tune,
+        max_drop=max_drop,
+        seed=seed,
+    )
+    _check_fit(settings, format, data)
     arch, state = resolve_weights(model, weights)
-    graph = arch.graph()
+    images = _images(data, arch)
     if state is None:
         note("no --weights: the file gets random ones; good for timing, not for use")
-    if dtype == "int8":
-        note("int8 with made-up ranges of activations; good for timing, not for use")
-    state = random_weights(graph) if state is None else state
-    data = write_tflite(graph, state, dtype=check_dtype(dtype), description=f"mobilenas {arch.name}")
-    write_atomically(out, data)
-    if json:
-        print_json({"path": str(out), "size_bytes": len(data), "format": format, "dtype": dtype, "name": arch.name})
+    state = random_weights(arch.graph()) if state is None else state
+    if format == "onnx":
+        found = _onnx(arch, state, images, max_drop, verify)
     else:
-        print(f"{out}: {len(data):,} bytes; check it: mobilenas verify {out} --against {model}")
+        found = _tflite(arch, state, settings, images, verify)
+    if verify:
+        found.report.require(str(out))
+    write_atomically(out, found.model)
+    size = {"path": str(out), "size_bytes": len(found.model), "format": format, "dtype": dtype, "name": arch.name}
+    if json:
+        checks = {"verification": found.report.to_dict()} if verify else {}
+        print_json({**size, **found.quantization, **checks})
+    else:
+        _print(out, found, model, verify)
+
+
+def _check_fit(settings: ExportSettings, format: str, data: str | None) -> None:
+    """Options that say nothing here are refused, not ignored."""
+    if format == "onnx" and settings.dtype != "float32":
+        raise InputError(f"onnx files are float32, not {settings.dtype}; give --format tflite for {settings.dtype}")
+    if settings.float_io and settings.dtype != "int8":
+        raise InputError(f"--float-io belongs to int8; inputs and outputs of {settings.dtype} are float32 anyway")
+    if settings.fine_tuning_epochs and (settings.dtype != "int8" or data is None):
+        raise InputError("--fine-tune belongs to --dtype int8 with --data; give both")
+
+
+def _images(data: str | None, arch: Arch | Network) -> "ImageData | None":
+    if data is None:
+        return None
+    require("torch", "train")
+    from mobilenas.training import load_data
+
+    return load_data(data, resolution=arch.resolution)
+
+
+def _tflite(
+    arch: Arch | Network, weights: Weights, settings: ExportSettings, data: "ImageData | None", verify: bool
+) -> Exported:
+    if settings.dtype == "int8" and data is None:
+        note("int8 with made-up ranges of activations; good for timing, not for use: --data calibrates it")
+    has_torch = find_spec("torch") is not None
+    if verify and not has_torch:
+        note('parity is not checked: torch is not installed; run: pip install "mobilenas[train]"')
+    return checked_export(arch, weights, settings, data=data, compare=verify and has_torch)
+
+
+def _onnx(arch: Arch | Network, weights: Weights, data: "ImageData | None", max_drop: float, verify: bool) -> Exported:
+    metadata = None if data is None else metadata_of(data, arch)
+    model = write_onnx(arch.graph(), weights, description=f"mobilenas {arch.name}", metadata=metadata)
+    labelled = None if data is None else held_out(data, max_drop)
+    return Exported(model, verify_onnx(model, arch.graph(), weights, labelled=labelled) if verify else Report(()))
+
+
+def _print(out: Path, found: Exported, model: str, verify: bool) -> None:
+    quantization: dict[str, Any] = found.quantization
+    if quantization:
+        sample = quantization["calibration"]
+        steps = ", ".join(quantization["steps"]) or "nothing more helped"
+        print(f"quantized with {sample['images']} training images of {sample['data']} (seed {sample['seed']}); {steps}")
+        worst = sorted(quantization["layers"], key=lambda layer: -layer["own"])[:WORST]
+        names = ", ".join(f"{layer['name']} {100 * layer['own']:.1f} %" for layer in worst)
+        print(f"layers that lose most by their own rounding: {names} (all: --json)")
+    if verify:
+        for check in found.report.checks:
+            print(f"{check.name}: {check.found} ({check.wanted})")
+    print(f"{out}: {len(found.model):,} bytes; check it again: mobilenas verify {out} --against {model}")

@@ -2,6 +2,7 @@
 
 from mobilenas.export.lowering import DTYPES, lower
 from mobilenas.export.metadata import Metadata
+from mobilenas.export.onnx_writer import OPSET, write_onnx
 from mobilenas.export.ranges import Ranges
 from mobilenas.export.size import FILE_BYTES, op_file_bytes
 from mobilenas.export.weights import Weights, folded_network, random_weights, read_weights
@@ -10,6 +11,7 @@ from mobilenas.export.writer import expected_operators, output_shapes, write_mic
 __all__ = [
     "DTYPES",
     "FILE_BYTES",
+    "OPSET",
     "Metadata",
     "Ranges",
     "Weights",
@@ -21,5 +23,6 @@ __all__ = [
     "random_weights",
     "read_weights",
     "write_micro_model",
+    "write_onnx",
     "write_tflite",
 ]

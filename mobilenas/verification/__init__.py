@@ -1,5 +1,6 @@
 """The gate that every export passes: parity, one delegate, latency."""
 
+from mobilenas.verification.accuracy import MAX_DROP, Labelled
 from mobilenas.verification.report import Check, Report
 from mobilenas.verification.verify import (
     LATENCY_PROTOCOL,
@@ -13,7 +14,9 @@ from mobilenas.verification.verify import (
 
 __all__ = [
     "LATENCY_PROTOCOL",
+    "MAX_DROP",
     "Check",
+    "Labelled",
     "Report",
     "check_is_tflite",
     "inspect_file",

@@ -12,23 +12,32 @@ from mobilenas.export import Weights, expected_operators, output_shapes
 from mobilenas.graph import OpGraph
 from mobilenas.latency import SteadyRunner
 from mobilenas.runners import Failure, LiteRTProcess, ModelError, Timing, TimingProtocol
+from mobilenas.verification.accuracy import Labelled, accuracy_checks
 from mobilenas.verification.parity import agreement_check, parity_check, rounded_network
 from mobilenas.verification.report import Check, Report
 
 Images = npt.NDArray[np.float32]
 
+SCALE_BYTES = 24
+"""A scale and a zero point for the weights of an output channel, and for its bias."""
+OPERATOR_BYTES = 2048
+"""What an op takes in a file beside its weights: up to three operators, their tensors, names and small constants."""
+
 TIMEOUT_SECONDS = 120.0
+PARITY_IMAGES = 64
+"""Of labelled images, those whose scores are compared with torch in float64, which is slow."""
 LATENCY_PROTOCOL = TimingProtocol(visits=15, runs=200, visit_seconds=0.12)
 
 
 def verify_file(
     model: bytes,
     graph: OpGraph,
-    weights: Weights,
+    weights: Weights | None,
     *,
     dtype: str = "float32",
     float_io: bool = False,
     images: Images | None = None,
+    labelled: Labelled | None = None,
     runtime: LiteRTProcess | None = None,
 ) -> Report:
     """Checks a TFLite file against the network and the weights that it was written from.
@@ -36,37 +45,36 @@ def verify_file(
     Args:
         model: The file.
         graph: The network.
-        weights: Its state dict.
+        weights: Its state dict; None checks only what does not depend on them, and needs no torch.
         dtype: Element type it was exported in.
         float_io: Whether it was exported so that inputs and outputs are float32 though the network is int8.
-        images: Normalised inputs, shape (N, height, width, 3); random ones by default.
+        images: Normalised inputs, shape (N, height, width, 3); by default the first of `labelled`, else random ones.
+        labelled: Held-out images that accuracy is compared on.
         runtime: A LiteRT process to use; by default one is started.
 
     Returns:
-        Checks of the inputs and outputs, the operators, the one delegate, parity with torch, and the top-1 class of
-        every image. Parity is within 1e-5 of the largest output for float32, the same for float16 with torch's weights
-        rounded too, and for int8 a root mean square error within 5 % of the range of torch's outputs.
+        Checks of the size, the inputs and outputs, the operators, the one delegate, parity with torch, and the top-1
+        class of every image. Parity is within 1e-5 of the largest output for float32, the same for float16 with
+        torch's weights rounded too, and for int8 a root mean square error within 5 % of the range of torch's outputs.
+        With `labelled`, the last two checks are of those images: in int8 nine of ten must have the class that torch
+        names, and the accuracy may be at most `labelled.max_drop` below torch's.
 
     Raises:
         VerificationError: If LiteRT does not load or run the file.
         InputError: If the file is no TFLite file at all, or torch is not installed.
     """
-    from mobilenas.nn import outputs  # here, so that commands that only measure need no torch
-
     check_is_tflite(model)
     process = runtime or LiteRTProcess()
-    if images is None:
+    if images is None and labelled is not None:
+        images = labelled.images[:PARITY_IMAGES]
+    elif images is None:
         images = np.random.default_rng(0).standard_normal((4, *graph.input_shapes[0])).astype(np.float32)
     try:
         answer, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)
         checks = _structure_checks(answer, graph, dtype, float_io)
-        if all(check.passed for check in checks[:2]):
-            exported = run_model(process, model, images)
-            reference = promised = outputs(graph, weights, images, exact=True)
-            if dtype == "float16":
-                promised = outputs(*rounded_network(graph, weights), images, exact=True)
-            checks.append(parity_check(exported, promised, dtype))
-            checks.append(agreement_check(exported, reference, dtype))
+        checks.append(size_check(model, graph, dtype))
+        if weights is not None and all(check.passed for check in checks[:2]):
+            checks += _value_checks(process, model, graph, weights, dtype, images, labelled)
     except ModelError as error:
         raise VerificationError(f"LiteRT does not run the file: {error}") from error
     finally:
@@ -76,7 +84,7 @@ def verify_file(
 
 
 def inspect_file(model: bytes, graph: OpGraph, *, dtype: str = "float32") -> Report:
-    """Checks what a TFLite file is made of, and not what it computes; needs no torch.
+    """Checks what a TFLite file is made of, and not what it computes: `verify_file` without weights; needs no torch.
 
     Args:
         model: The file.
@@ -84,19 +92,35 @@ def inspect_file(model: bytes, graph: OpGraph, *, dtype: str = "float32") -> Rep
         dtype: Element type it was exported in.
 
     Returns:
-        Checks of the inputs and outputs, the operators and the one delegate.
+        Checks of the inputs and outputs, the operators, the one delegate and the size.
 
     Raises:
         VerificationError: If LiteRT does not load the file.
         InputError: If the file is no TFLite file at all.
     """
-    check_is_tflite(model)
-    with LiteRTProcess() as process:
-        try:
-            answer, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)
-        except ModelError as error:
-            raise VerificationError(f"LiteRT does not load the file: {error}") from error
-    return Report(tuple(_structure_checks(answer, graph, dtype, float_io=False)))
+    return verify_file(model, graph, None, dtype=dtype)
+
+
+def _value_checks(
+    process: LiteRTProcess,
+    model: bytes,
+    graph: OpGraph,
+    weights: Weights,
+    dtype: str,
+    images: Images,
+    labelled: Labelled | None,
+) -> list[Check]:
+    from mobilenas.nn import outputs  # here, so that commands that only measure need no torch
+
+    exported = run_model(process, model, images)
+    reference = promised = outputs(graph, weights, images, exact=True)
+    if dtype == "float16":
+        promised = outputs(*rounded_network(graph, weights), images, exact=True)
+    checks = [parity_check(exported, promised, dtype)]
+    if labelled is None:
+        return [*checks, agreement_check(exported, reference, dtype)]
+    exported, reference = run_model(process, model, labelled.images), outputs(graph, weights, labelled.images)
+    return [*checks, *accuracy_checks(exported, reference, labelled, dtype)]
 
 
 def run_model(process: LiteRTProcess, model: bytes, images: Images) -> Images:
@@ -125,6 +149,15 @@ def measure_file(model: bytes, runner: SteadyRunner, protocol: TimingProtocol = 
     if isinstance(timing, Failure):
         raise VerificationError(f"the device does not run the file: {timing.reason}")
     return timing
+
+
+def size_check(model: bytes, graph: OpGraph, dtype: str) -> Check:
+    """Whether a file is no larger than its weights and what describes its tensors."""
+    channels = sum(node.spec.out_channels for node in graph.weighted_nodes()) if dtype == "int8" else 0
+    most = graph.weight_bytes(dtype) + SCALE_BYTES * channels + OPERATOR_BYTES * (len(graph.nodes) + 8)
+    constants = sum(4 * graph.value_shapes[-1][2] for _ in graph.outputs)  # names of the classes, of some letters each
+    most += 8 * constants
+    return Check("size", len(model) <= most, f"{len(model):,} bytes", f"at most {most:,} bytes")
 
 
 def latency_check(timing: Timing, target_ms: float) -> Check:

@@ -1,0 +1,80 @@
+"""What a file loses on labelled images."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mobilenas.settings import check
+from mobilenas.verification.report import Check
+
+if TYPE_CHECKING:
+    from mobilenas.training import ImageData
+
+INT8_AGREEMENT = 0.9
+"""Share of real images on which an int8 file must name the class that torch names: what disagrees beyond is broken."""
+MAX_DROP = 0.01
+"""Accuracy that an int8 file may lose unless another bound is given: one point."""
+MOST_IMAGES = 5000
+"""Held-out images that a file is judged on: a point of accuracy is fifty of them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labelled:
+    """Held-out images.
+
+    Attributes:
+        images: Normalised, shape (N, height, width, 3).
+        labels: Class of each, shape (N,).
+        max_drop: How far below torch's accuracy the file's may be, in [0, 1].
+
+    Raises:
+        FieldError: If `max_drop` is not accepted.
+    """
+
+    images: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.integer]
+    max_drop: float = MAX_DROP
+
+    def __post_init__(self) -> None:
+        check(0 <= self.max_drop < 1, "max_drop", self.max_drop, "a share of the images, from 0 to below 1")
+
+
+def held_out(data: "ImageData", max_drop: float = MAX_DROP) -> Labelled:
+    """The test images of a data set, 5,000 drawn at random where there are more.
+
+    Raises:
+        InputError: If an image cannot be read or `max_drop` is not accepted.
+    """
+    places = np.sort(np.random.default_rng(0).permutation(len(data.test))[:MOST_IMAGES])
+    images, labels = data.test.subset(places).arrays()
+    return Labelled(images=images, labels=labels, max_drop=max_drop)
+
+
+def accuracy_checks(
+    exported: npt.NDArray[np.floating], reference: npt.NDArray[np.floating], labelled: Labelled, dtype: str
+) -> list[Check]:
+    """Top-1 agreement with torch and accuracy lost.
+
+    Args:
+        exported: Scores of the file, shape (N, classes).
+        reference: Scores of torch, the same shape.
+        labelled: The images' labels, and what may be lost.
+        dtype: Element type of the file.
+    """
+    count = len(labelled.labels)
+    found, wanted = exported.reshape(count, -1).argmax(1), reference.reshape(count, -1).argmax(1)
+    same = int((found == wanted).sum())
+    least = INT8_AGREEMENT if dtype == "int8" else 0.99
+    accuracies = [int((classes == labelled.labels).sum()) / count for classes in (found, wanted)]
+    lost = accuracies[1] - accuracies[0]
+    return [
+        Check("top-1 agreement", same >= least * count, f"{same} of {count} images", f"at least {100 * least:g} %"),
+        Check(
+            "accuracy",
+            lost <= labelled.max_drop + 1e-9,
+            f"{accuracies[0]:.4f}, torch {accuracies[1]:.4f}",
+            f"at most {labelled.max_drop:g} lost",
+        ),
+    ]
