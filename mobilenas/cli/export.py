@@ -9,7 +9,7 @@ import typer
 from mobilenas.arch import Arch
 from mobilenas.cli.arguments import Json, Model, OptionalData, WeightsSource, check_dtype, resolve_weights
 from mobilenas.cli.output import note, print_json
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, VerificationError
 from mobilenas.export import OPSET, Weights, random_weights, write_onnx
 from mobilenas.extras import require
 from mobilenas.graph import Network
@@ -78,8 +78,8 @@ def run(
         found = _onnx(arch, state, images, max_drop, verify)
     else:
         found = _tflite(arch, state, settings, images, verify)
-    if verify:
-        found.report.require(str(out))
+    if verify and not found.report.passed:
+        raise _refusal(found.report, out, settings)
     write_atomically(out, found.model)
     size = {"path": str(out), "size_bytes": len(found.model), "format": format, "dtype": dtype, "name": arch.name}
     if json:
@@ -97,6 +97,15 @@ def _check_fit(settings: ExportSettings, format: str, data: str | None) -> None:
         raise InputError(f"--float-io belongs to int8; inputs and outputs of {settings.dtype} are float32 anyway")
     if settings.fine_tuning_epochs and (settings.dtype != "int8" or data is None):
         raise InputError("--fine-tune belongs to --dtype int8 with --data; give both")
+
+
+def _refusal(report: Report, out: Path, settings: ExportSettings) -> VerificationError:
+    """The error for a file that is not written, with what may help."""
+    failed = next(check for check in report.checks if not check.passed)
+    more = "give --fine-tune 4" if not settings.fine_tuning_epochs else "give more --fine-tune epochs"
+    advice = f"; {more}, --dtype float16 or another --max-drop" if settings.dtype == "int8" else ""
+    text = f"{out} is not written: {failed.name}: {failed.found}; promised: {failed.wanted}"
+    return VerificationError(text + advice)
 
 
 def _images(data: str | None, arch: Arch | Network) -> "ImageData | None":
@@ -122,7 +131,7 @@ def _tflite(
 def _onnx(arch: Arch | Network, weights: Weights, data: "ImageData | None", max_drop: float, verify: bool) -> Exported:
     metadata = None if data is None else metadata_of(data, arch)
     model = write_onnx(arch.graph(), weights, description=f"mobilenas {arch.name}", metadata=metadata)
-    labelled = None if data is None else held_out(data, max_drop)
+    labelled = None if data is None else held_out(data.test, max_drop)
     return Exported(model, verify_onnx(model, arch.graph(), weights, labelled=labelled) if verify else Report(()))
 
 

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from mobilenas.cli.arguments import Data, Json, Model, Resolution, WeightsSource, resolve_weights
+from mobilenas.cli.arguments import Data, Dtype, Json, Model, Resolution, WeightsSource, check_dtype, resolve_weights
 from mobilenas.cli.output import print_json, print_table, progress_bar
 from mobilenas.errors import InputError
 from mobilenas.extras import require
 from mobilenas.runners.host import wait_while_host_is_measured
 from mobilenas.settings import check
-from mobilenas.storage import exclusive, write_json
+from mobilenas.storage import exclusive, write_atomically, write_json
+from mobilenas.verification.checked_export import ExportSettings, checked_export
 
 
 def run(
@@ -22,9 +23,11 @@ def run(
     epochs: Annotated[int, typer.Option(help="Epochs; 0 for the recipe's own.")] = 0,
     resolution: Resolution = None,
     seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
+    dtype: Dtype = "float32",
     json: Json = False,
 ) -> None:
-    """Trains, and goes on from the last epoch when it was interrupted; the result is judged on held-out images."""
+    """Trains, goes on where it was interrupted, judges the result on held-out images, and exports it once verified."""
+    check_dtype(dtype)
     check(0 <= epochs <= 10_000, "epochs", epochs, "a whole number from 0 to 10000")
     check(0 <= seed < 2**32, "seed", seed, "a whole number from 0 to 4294967295")
     require("torch", "train")
@@ -60,10 +63,21 @@ def run(
         }
         save_weights(module, out / "weights.safetensors")
         arch.save(out / "arch.json")
+        exported = checked_export(
+            arch,
+            state_arrays(module),
+            ExportSettings(dtype=dtype, seed=seed),
+            data=images,
+            pause=wait_while_host_is_measured,
+        )
+        document |= {"tflite": str(out / "model.tflite"), "verification": exported.report.to_dict()}
         write_json(out / "result.json", document)
+        exported.report.require(f"{out / 'model.tflite'} is not written")
+        write_atomically(out / "model.tflite", exported.model)
     if json:
         print_json(document)
     else:
+        document["verification"] = ", ".join(check.name for check in exported.report.checks)
         print_table(("", ""), list(document.items()))
-        files = f"{document['arch']} --weights {document['weights']}"
-        print(f"export it: mobilenas export {files} --out model.tflite")
+        files = f"{document['arch']} --weights {document['weights']} --data {data}"
+        print(f"in another form: mobilenas export {files} --dtype int8 --out int8.tflite")

@@ -93,7 +93,7 @@ def _labelled(data: str | None, arch: Arch | Network, max_drop: float) -> Labell
 
     images = load_data(data, resolution=arch.resolution)
     metadata_of(images, arch)  # it must be that network's data
-    return held_out(images, max_drop)
+    return held_out(images.test, max_drop)
 
 
 def _latency(model: bytes, arch: Arch | Network, device: Device, dtype: str, target_ms: float | None) -> Check:

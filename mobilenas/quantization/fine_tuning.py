@@ -15,9 +15,10 @@ LEARNING_RATE_SHARE = 0.05
 
 
 def fine_tuning_recipe(recipe: Recipe, epochs: int = EPOCHS) -> Recipe:
-    """How a network that was trained with `recipe` is fine-tuned."""
-    few = recipe.with_epochs(epochs)
-    return replace(few, learning_rate=LEARNING_RATE_SHARE * recipe.learning_rate, warmup_epochs=0.0)
+    """How a network that was trained with `recipe` is fine-tuned: for a short while, slowly, on images as they are."""
+    rate = LEARNING_RATE_SHARE * recipe.learning_rate
+    kept = "none" if recipe.augmentation == "none" else "light"
+    return replace(recipe.with_epochs(epochs), learning_rate=rate, warmup_epochs=0.0, augmentation=kept)
 
 
 def fine_tuned(

@@ -44,7 +44,9 @@ class Quantized:
         """It in torch."""
         return SimulatedInt8(self.graph, self.weights, self.ranges)
 
-    def write(self, *, float_io: bool = False, description: str = "mobilenas", metadata: Metadata | None = None) -> bytes:
+    def write(
+        self, *, float_io: bool = False, description: str = "mobilenas", metadata: Metadata | None = None
+    ) -> bytes:
         """It as a TFLite file."""
         return write_tflite(
             self.graph,

@@ -1,22 +1,22 @@
 """From a candidate to a file: train, export, verify."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError
-from mobilenas.export import write_tflite
-from mobilenas.nn import GraphModule, initialize, observed_ranges, outputs, save_weights, state_arrays
+from mobilenas.nn import GraphModule, initialize, outputs, save_weights, state_arrays
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.source import Exported
 from mobilenas.runners import LiteRTProcess
 from mobilenas.training import ImageData, Recipe, train
-from mobilenas.verification import run_model, verify_file
+from mobilenas.verification import MAX_DROP, held_out, run_model
+from mobilenas.verification.checked_export import ExportSettings, checked_export
 
-CALIBRATION_IMAGES = 256
-"""Training images that the ranges of an int8 file come from."""
+FINE_TUNING_EPOCHS = 4
+"""Of an int8 file that loses too much without."""
 
 
 def train_and_export(
@@ -28,18 +28,18 @@ def train_and_export(
     *,
     seed: int,
     dtype: str,
+    max_drop: float = MAX_DROP,
     pause: Callable[[], None],
 ) -> Exported:
-    """Trains a network from scratch, exports it and holds the file against torch on every held-out image.
+    """Trains a network from scratch, exports it and holds the file against torch on held-out images.
 
-    An int8 file is quantized with the ranges that training images give.
-    Training goes on from `checkpoints/<name>.safetensors` where a killed run left one.
+    An int8 file is quantized with training images; where it loses more than `max_drop` on the validation images, it is
+    fine-tuned. Training goes on from `checkpoints/<name>.safetensors` where a killed run left one.
 
     Raises:
         InputError: If the training diverged, or the folder cannot be written.
     """
-    graph = arch.graph()
-    module = GraphModule(graph)
+    module = GraphModule(arch.graph())
     initialize(module, seed)
     result = train(module, data, recipe, seed=seed, checkpoint=folder.checkpoint(name), pause=pause, judge_epochs=False)
     if result.status != "ok":
@@ -49,23 +49,23 @@ def train_and_export(
         )
     save_weights(module, folder.checkpoint("best"))
     weights = state_arrays(module)
-    ranges = observed_ranges(graph, weights, _calibration_images(data)) if dtype == "int8" else None
-    model = write_tflite(graph, weights, dtype=dtype, ranges=ranges, description=f"mobilenas {arch.name}")
-    images, labels = data.test.arrays()
+    test, settings = held_out(data.test, max_drop), ExportSettings(dtype=dtype, max_drop=max_drop, seed=seed)
     with LiteRTProcess() as process:
-        report = verify_file(model, graph, weights, dtype=dtype, images=images, runtime=process)
-        exported = run_model(process, model, images).argmax(-1)
-    expected = outputs(graph, weights, images).argmax(-1)
+        if dtype == "int8":
+            validation = held_out(data.validation, max_drop)
+            tried = checked_export(arch, weights, settings, data=data, labelled=validation, runtime=process)
+            epochs = 0 if tried.report.passed else FINE_TUNING_EPOCHS
+            settings = replace(settings, fine_tuning_epochs=epochs)
+        checkpoint = folder.checkpoint(f"{name}-int8")
+        found = checked_export(
+            arch, weights, settings, data=data, labelled=test, checkpoint=checkpoint, pause=pause, runtime=process
+        )
+        exported = run_model(process, found.model, test.images).argmax(-1)
+    expected = outputs(arch.graph(), weights, test.images).argmax(-1)
     return Exported(
-        model=model,
-        test_accuracy=float(np.mean(expected == labels)),
-        exported_accuracy=float(np.mean(exported == labels)),
+        model=found.model,
+        test_accuracy=float(np.mean(expected == test.labels)),
+        exported_accuracy=float(np.mean(exported == test.labels)),
         agreement=float(np.mean(exported == expected)),
-        report=report,
+        report=found.report,
     )
-
-
-def _calibration_images(data: ImageData) -> npt.NDArray[np.float32]:
-    """The first training images, as an exported file takes them."""
-    first, _ = next(data.train.batches(CALIBRATION_IMAGES))
-    return first.permute(0, 2, 3, 1).contiguous().numpy()

@@ -1,6 +1,6 @@
 """The gate that every export passes: parity, one delegate, latency."""
 
-from mobilenas.verification.accuracy import MAX_DROP, Labelled
+from mobilenas.verification.accuracy import MAX_DROP, Labelled, held_out
 from mobilenas.verification.report import Check, Report
 from mobilenas.verification.verify import (
     LATENCY_PROTOCOL,
@@ -19,6 +19,7 @@ __all__ = [
     "Labelled",
     "Report",
     "check_is_tflite",
+    "held_out",
     "inspect_file",
     "latency_check",
     "measure_file",

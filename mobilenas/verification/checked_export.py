@@ -119,7 +119,7 @@ def checked_export(
         )
     made_up = settings.dtype == "int8" and data is None
     if labelled is None and data is not None and compare:
-        labelled = held_out(data, settings.max_drop)
+        labelled = held_out(data.test, settings.max_drop)
     report = verify_file(
         model,
         graph,
@@ -140,8 +140,8 @@ def metadata_of(data: "ImageData", arch: Arch | Network) -> Metadata:
     """
     if (arch.num_classes, arch.resolution) != (data.num_classes, data.resolution):
         raise InputError(
-            f"{data.name} has {data.num_classes} classes at {data.resolution} pixels, {arch.name} {arch.num_classes} at "
-            f"{arch.resolution}; give the data that it was trained on"
+            f"{data.name} has {data.num_classes} classes at {data.resolution} pixels, {arch.name} has "
+            f"{arch.num_classes} at {arch.resolution}; give the data that it was trained on"
         )
     labels = tuple(" ".join(name.split()) or "?" for name in data.class_names)
     return Metadata(labels=labels, mean=data.mean, std=data.std)

@@ -130,7 +130,7 @@ def test_train_export_verify(answer, tmp_path, tiny):
     assert 0 <= document["test_accuracy"] <= 1
     assert json.loads((out / "result.json").read_text()) == document
     names = {path.name for path in out.iterdir()}
-    assert names == {".lock", "arch.json", "checkpoints", "result.json", "weights.safetensors"}
+    assert names == {".lock", "arch.json", "checkpoints", "model.tflite", "result.json", "weights.safetensors"}
     again = answer("train", tiny, "--data", "digits", "--resolution", "16", "--epochs", "1", "--out", out)
     assert again == document
     file = tmp_path / "trained.tflite"
