@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobilenas.cli.arguments import DeviceName, Dtype, Json, Resolution
+from mobilenas.cli.arguments import DeviceName, Json, Resolution
 from mobilenas.cli.output import LOG, note, print_json, progress_bar
 from mobilenas.cli.search_output import print_result
 from mobilenas.errors import InputError, shorten
@@ -61,7 +61,17 @@ def run(
         str | None, typer.Option(help="What counts in the Pareto front besides accuracy and latency: macs or params.")
     ] = None,
     resolution: Resolution = None,
-    dtype: Dtype = "float32",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            help="Element type of the result: float32, float16, int8, or auto, the faster one that keeps its accuracy.",
+        ),
+    ] = "float32",
+    max_drop: Annotated[
+        float,
+        typer.Option(help="Accuracy the file may lose; 0.01 is one point. Beyond it int8 is fine-tuned."),
+    ] = 0.01,
     seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
     json: Json = False,
 ) -> None:
@@ -84,6 +94,7 @@ def run(
             target_ms=target_ms,
             device=device,
             dtype=dtype,
+            max_drop=max_drop,
             space=space or ("mnasnet_proxy" if data is None else "mnasnet"),
             searcher=searcher or ("model_based" if data is None else "regularized_evolution"),
             evaluator=evaluator or ("imagenet_surrogate" if data is None else "short_training"),

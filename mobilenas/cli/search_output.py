@@ -33,7 +33,7 @@ def print_result(result: "SearchResult", folder: Path) -> None:
     rows += _accuracy(result)
     rows += [
         ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
-        ("verified", _verified(result) if report and report["passed"] else "FAILED"),
+        ("verified", ", ".join(c["name"] for c in report["checks"]) if report and report["passed"] else "FAILED"),
         ("run", f"{folder} (best.tflite, best.json, result.json, pareto.csv)"),
     ]
     print_table(("", ""), rows)
@@ -48,7 +48,7 @@ def _accuracy(result: "SearchResult") -> list[tuple[str, str]]:
         )
         return [
             ("accuracy", f"{test} of held-out images"),
-            ("exported file", f"{exported}; agrees with torch on {agreement}"),
+            ("exported file", f"{result.dtype}: {exported}; agrees with torch on {agreement}"),
         ]
     spread = "" if result.accuracy_std is None else f" +- {100 * result.accuracy_std:.2f}"
     marked = f" ({result.detail})" if result.detail else ""
@@ -56,12 +56,11 @@ def _accuracy(result: "SearchResult") -> list[tuple[str, str]]:
     return [
         ("accuracy", f"{100 * result.validation_accuracy:.2f}{spread} %{marked}"),
         ("accuracy of", f"{result.accuracy_source}{said}"),
-        ("exported file", "UNTRAINED: random weights, for measuring latency; train best.json before using it"),
+        (
+            "exported file",
+            f"{result.dtype}, UNTRAINED: random weights, for measuring latency; train best.json before using it",
+        ),
     ]
-
-
-def _verified(result: "SearchResult") -> str:
-    return "parity, one delegate, operators" if result.trained else "one delegate, operators"
 
 
 def _print_front(path: Path) -> None:

@@ -8,6 +8,7 @@ from mobilenas.errors import InputError
 from mobilenas.nn import state_arrays
 from mobilenas.quantization.quantize import Quantized
 from mobilenas.training import Epoch, ImageData, Recipe, train
+from mobilenas.training.recipe import Augmentation
 
 EPOCHS = 4
 LEARNING_RATE_SHARE = 0.05
@@ -17,7 +18,7 @@ LEARNING_RATE_SHARE = 0.05
 def fine_tuning_recipe(recipe: Recipe, epochs: int = EPOCHS) -> Recipe:
     """How a network that was trained with `recipe` is fine-tuned: for a short while, slowly, on images as they are."""
     rate = LEARNING_RATE_SHARE * recipe.learning_rate
-    kept = "none" if recipe.augmentation == "none" else "light"
+    kept: Augmentation = "none" if recipe.augmentation == "none" else "light"
     return replace(recipe.with_epochs(epochs), learning_rate=rate, warmup_epochs=0.0, augmentation=kept)
 
 

@@ -34,8 +34,8 @@ class ImageSource(Source):
         recipe = default_recipe(len(self._data.train), self._data.resolution, self._settings.trial_epochs)
         return self._evaluator.for_search(self._data, recipe, pause=wait_while_host_is_measured)
 
-    def export(self, folder: RunFolder, name: str, arch: Arch, *, seed: int, note: Note) -> Exported:
-        """Trains the winner, and holds its file against torch on every held-out image.
+    def export(self, folder: RunFolder, name: str, arch: Arch, *, dtype: str, seed: int, note: Note) -> Exported:
+        """Trains the winner, once for all dtypes, and holds its file against torch on held-out images.
 
         Raises:
             InputError: If the training diverged, or the folder cannot be written.
@@ -49,6 +49,7 @@ class ImageSource(Source):
             self._data,
             recipe,
             seed=seed,
-            dtype=self._settings.dtype,
+            dtype=dtype,
+            max_drop=self._settings.max_drop,
             pause=wait_while_host_is_measured,
         )

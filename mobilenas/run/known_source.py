@@ -23,7 +23,7 @@ class KnownSource(Source):
 
     def __init__(self, settings: SearchSettings, evaluator: type[Evaluator]) -> None:
         self.resolution, self.num_classes = settings.resolution, IMAGENET_CLASSES
-        self.name, self._dtype = settings.evaluator, settings.dtype
+        self.name = settings.evaluator
         self._evaluator = evaluator()
         self.meaning = str(self._evaluator.settings.get("meaning", ""))
 
@@ -31,7 +31,7 @@ class KnownSource(Source):
         """The evaluator itself."""
         return self._evaluator
 
-    def export(self, folder: RunFolder, name: str, arch: Arch, *, seed: int, note: Note) -> Exported:
+    def export(self, folder: RunFolder, name: str, arch: Arch, *, dtype: str, seed: int, note: Note) -> Exported:
         """Writes the winner with random weights: its latency is that of the trained network, its classes are not.
 
         Raises:
@@ -41,5 +41,5 @@ class KnownSource(Source):
         note("the winner was not trained: its file has random weights, good for measuring latency and nothing else")
         graph = arch.graph()
         weights = random_weights(graph)
-        model = write_tflite(graph, weights, dtype=self._dtype, description=f"mobilenas {arch.name}, UNTRAINED weights")
-        return Exported(model, inspect_file(model, graph, dtype=self._dtype))
+        model = write_tflite(graph, weights, dtype=dtype, description=f"mobilenas {arch.name}, UNTRAINED weights")
+        return Exported(model, inspect_file(model, graph, dtype=dtype))

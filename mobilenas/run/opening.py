@@ -9,6 +9,7 @@ from mobilenas.latency import CompiledLatency, LatencyPredictor, LatencyTable, l
 from mobilenas.latency.profiling import Progress
 from mobilenas.objectives import Bound, CostBound, LatencyBound
 from mobilenas.registry import unknown
+from mobilenas.run.dtypes import AUTO
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.settings import SearchSettings
 from mobilenas.run.source import Note, Source
@@ -25,7 +26,7 @@ def check_names(settings: SearchSettings) -> None:
     for name in (settings.device, *(settings.other_target(text)[0] for text in settings.also)):
         open_runner(Device.load(name)).unit.check_is_time(f"device {name}")
     for noun, name, known in (
-        ("dtype", settings.dtype, DTYPES),
+        ("dtype", settings.dtype, (*DTYPES, AUTO)),
         ("space", settings.space, SPACES),
         ("searcher", settings.searcher, SEARCHERS),
         ("evaluator", settings.evaluator, EVALUATORS),
@@ -63,19 +64,26 @@ def opened_space(folder: RunFolder, source: Source) -> SearchSpace:
     return open_space(name, resolution=source.resolution, num_classes=source.num_classes)
 
 
-def opened_table(folder: RunFolder, space: SearchSpace, progress: Progress | None, note: Note) -> LatencyTable:
+def measured_table(
+    folder: RunFolder, space: SearchSpace, dtype: str, progress: Progress | None, note: Note
+) -> LatencyTable:
+    """The device's table with every op of the space; what it lacks is measured."""
+    ops = sorted(space.distinct_ops(), key=str)  # a set's order differs from process to process
+    device = Device.load(folder.settings.device)
+    return up_to_date_table(device, dtype, ops, space=space, progress=progress, note=note)
+
+
+def opened_table(
+    folder: RunFolder, space: SearchSpace, dtype: str, progress: Progress | None, note: Note
+) -> LatencyTable:
     """The table as it was when the run began: a run's predictions never change under it."""
-    settings = folder.settings
     if not folder.table_file.exists():
-        ops = sorted(space.distinct_ops(), key=str)  # a set's order differs from process to process
-        device = Device.load(settings.device)
-        table = up_to_date_table(device, settings.dtype, ops, space=space, progress=progress, note=note)
-        table.save(folder.table_file)
+        measured_table(folder, space, dtype, progress, note).save(folder.table_file)
     return LatencyTable.load(folder.table_file)  # as a resumed run reads it: rounded
 
 
-def opened_bounds(folder: RunFolder, space: SearchSpace, note: Note) -> list[Bound]:
-    """What networks must meet besides the target: other devices' targets, and limits of what is certain.
+def opened_bounds(folder: RunFolder, space: SearchSpace, dtype: str, note: Note) -> list[Bound]:
+    """What networks of a dtype must meet besides the target: other devices' targets, and limits of what is certain.
 
     Raises:
         InputError: If another device has no table; it is not profiled on the way.
@@ -83,12 +91,12 @@ def opened_bounds(folder: RunFolder, space: SearchSpace, note: Note) -> list[Bou
     settings, found = folder.settings, list[Bound]()
     for i, text in enumerate(settings.also):
         device, target_ms = settings.other_target(text)
-        path = folder.path / f"latency_table.{i + 1}.csv"
+        path = folder.path / f"latency_table.{i + 1}.{dtype}.csv"
         if not path.exists():
-            load_predictor(device, settings.dtype, note=note).table.save(path)
+            load_predictor(device, dtype, note=note).table.save(path)
         compiled = CompiledLatency(LatencyPredictor(LatencyTable.load(path)), space)
         found.append(LatencyBound(device, target_ms, compiled, risk=settings.risk, option=f"--also {device}="))
-    costs = CompiledCosts(space, settings.dtype)
+    costs = CompiledCosts(space, dtype)
     for limit, make in (
         (settings.max_macs, CostBound.macs),
         (settings.max_params, CostBound.params),

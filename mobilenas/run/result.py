@@ -50,6 +50,7 @@ class SearchResult:
         detail: What must be known of the winner's accuracy, such as "extrapolated".
         macs, params, size_bytes: Of the winner.
         peak_memory_bytes: Its activations that are alive at once.
+        dtype: Element type of the exported file.
         trials: Distinct evaluations.
         verification: The gate's checks.
     """
@@ -80,4 +81,5 @@ class SearchResult:
     exported_accuracy: float | None = None
     agreement: float | None = None
     size_bytes: int = 0
+    dtype: str = "float32"
     verification: dict[str, Any] | None = None

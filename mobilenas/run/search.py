@@ -4,19 +4,30 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError, MobilenasError, TargetError
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.history import History, Trial, write_pareto_csv
 from mobilenas.latency import LatencyPredictor, profiling_seconds
 from mobilenas.latency.profiling import Progress
+from mobilenas.objectives import Bounds
+from mobilenas.run.dtypes import dtypes_in_order
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.measuring import REFERENCE, measure_interleaved
-from mobilenas.run.opening import check_names, opened_bounds, opened_evaluator, opened_space, opened_table
+from mobilenas.run.opening import (
+    check_names,
+    measured_table,
+    opened_bounds,
+    opened_evaluator,
+    opened_space,
+    opened_table,
+)
 from mobilenas.run.result import Measured, SearchResult
 from mobilenas.run.seeds import derived_seed
 from mobilenas.run.settings import SearchSettings
-from mobilenas.run.source import Source, open_source
+from mobilenas.run.source import Exported, Source, open_source
 from mobilenas.run.trials import TrialLoop
 from mobilenas.runners import Device, open_runner
 from mobilenas.spaces import Genotype
@@ -77,14 +88,18 @@ class _Search:
             f"space {self._space.name}: {self._space.size:.2g} genotypes, {len(self._space.distinct_ops())} distinct "
             f"ops; profiling them takes about {profiling_seconds(self._space):.0f} s on a desktop processor"
         )
+        self._dtypes = dtypes_in_order(
+            folder, self._space, lambda dtype: measured_table(folder, self._space, dtype, progress, note), note
+        )
+        self._bounds = {dtype: opened_bounds(folder, self._space, dtype, note) for dtype in self._dtypes}
         self._loop = TrialLoop(
             settings=self._settings,
             space=self._space,
-            predictor=LatencyPredictor(opened_table(folder, self._space, progress, note)),
+            predictor=LatencyPredictor(opened_table(folder, self._space, self._dtypes[0], progress, note)),
             evaluator=evaluator,
             history=History.open(folder.trials_file),
             note=note,
-            also=opened_bounds(folder, self._space, note),
+            also=self._bounds[self._dtypes[0]],
         )
 
     def run(self) -> SearchResult:
@@ -132,7 +147,7 @@ class _Search:
     def _measure(self, trial: Trial, arch: Arch) -> Measured:
         """Latency does not depend on weights: the candidate is measured before it is trained."""
         graph = arch.graph()
-        model = write_tflite(graph, random_weights(graph), dtype=self._settings.dtype)
+        model = write_tflite(graph, random_weights(graph), dtype=self._dtypes[0])
         measured = measure_interleaved(self._folder, f"candidate {trial.index}", self._device, arch, model)
         self._note(
             f"candidate trial {trial.index + 1}: predicted {trial.latency_ms:.3g} ms, "
@@ -147,9 +162,7 @@ class _Search:
     def _finish(self, trial: Trial, arch: Arch) -> SearchResult:
         """Exports the candidate, measures the file itself where that can be, and writes everything down."""
         settings, folder = self._settings, self._folder
-        seed = derived_seed(settings.seed, trial.index)
-        winner = self._source.export(folder, f"trial-{trial.index}", arch, seed=seed, note=self._note)
-        winner.report.require("the exported winner")
+        winner, dtype = self._exported(trial, arch)
         measured = None
         if self._can_measure():
             measured = measure_interleaved(folder, f"file {trial.index}", self._device, arch, winner.model)
@@ -161,12 +174,28 @@ class _Search:
             exported_accuracy=winner.exported_accuracy,
             agreement=winner.agreement,
             size_bytes=len(winner.model),
+            dtype=dtype,
+            peak_memory_bytes=arch.graph().peak_memory_bytes(dtype),
             verification=winner.report.to_dict(),
         )
         if result.met:
             write_atomically(folder.path / "best.tflite", winner.model)
         self._write(result, arch)
         return result
+
+    def _exported(self, trial: Trial, arch: Arch) -> tuple[Exported, str]:
+        """The candidate's file in the first dtype in which it passes the gate, and that dtype."""
+        seed, genotypes = derived_seed(self._settings.seed, trial.index), np.array([trial.genotype])
+        for dtype in (d for d in self._dtypes if Bounds(self._bounds[d]).is_feasible(genotypes)[0]):
+            winner = self._source.export(
+                self._folder, f"trial-{trial.index}", arch, dtype=dtype, seed=seed, note=self._note
+            )
+            if winner.report.passed:
+                break
+            failed = ", ".join(f"{c.name}: {c.found}" for c in winner.report.checks if not c.passed)
+            self._note(f"the winner in {dtype} does not pass: {failed}")
+        winner.report.require("the exported winner")
+        return winner, dtype
 
     def _result(self, trial: Trial, arch: Arch, measured: Measured | None) -> SearchResult:
         graph = arch.graph()
@@ -190,7 +219,8 @@ class _Search:
             detail=trial.detail,
             macs=graph.macs,
             params=graph.params,
-            peak_memory_bytes=graph.peak_memory_bytes(self._settings.dtype),
+            peak_memory_bytes=graph.peak_memory_bytes(self._dtypes[0]),
+            dtype=self._dtypes[0],
             trials=sum(not trial.cached for trial in self._loop),
         )
 

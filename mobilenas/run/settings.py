@@ -24,7 +24,9 @@ class SearchSettings(Settings):
         max_params: Most parameters, where given.
         max_size_mb: Most millions of bytes of the exported file, where given.
         max_memory_mb: Most millions of bytes of activations that are alive at once, where given.
-        dtype: Element type of the result.
+        dtype: Element type of the result; "auto" for the faster of float32 and int8, unless that loses more than
+            `max_drop`.
+        max_drop: Accuracy that the exported file may lose, [0, 1].
         space: Name of a search space, or path of a space file.
         searcher: Name of a searcher.
         evaluator: Where accuracy comes from.
@@ -46,6 +48,7 @@ class SearchSettings(Settings):
     target_ms: float
     device: str = "host"
     dtype: str = "float32"
+    max_drop: float = 0.01
     space: str = "mnasnet"
     searcher: str = "regularized_evolution"
     evaluator: str = "short_training"
@@ -68,6 +71,7 @@ class SearchSettings(Settings):
 
     def __post_init__(self) -> None:
         fine = math.isfinite(self.target_ms) and self.target_ms > 0
+        check(0 <= self.max_drop < 1, "max_drop", self.max_drop, "a share of the images, from 0 to below 1")
         check(fine, "target_ms", self.target_ms, "milliseconds above 0")
         check(0 < self.risk <= 0.5, "risk", self.risk, "a number above 0, at most 0.5")
         for name in OPTIONAL_LIMITS:

@@ -55,13 +55,14 @@ class Source(ABC):
         """The evaluator of the search."""
 
     @abstractmethod
-    def export(self, folder: RunFolder, name: str, arch: Arch, *, seed: int, note: Note) -> Exported:
+    def export(self, folder: RunFolder, name: str, arch: Arch, *, dtype: str, seed: int, note: Note) -> Exported:
         """Makes the winner's file.
 
         Args:
             folder: The run's folder.
             name: Of the winner's checkpoint.
             arch: The winner.
+            dtype: Element type of the file.
             seed: Of its training.
             note: Told of what happens.
         """

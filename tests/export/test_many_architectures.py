@@ -1,0 +1,102 @@
+"""Random networks of every space and odd ones: every dtype is one delegate and computes what torch does.
+
+$MOBILENAS_ARCHITECTURES says how many of each space, a quarter as many odd ones; 200 take about ten minutes.
+"""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from mobilenas.arch import Arch
+from mobilenas.export import DTYPES, random_weights, write_tflite
+from mobilenas.nn import observed_ranges
+from mobilenas.runners import LiteRTProcess
+from mobilenas.spaces import SPACES, open_space
+from mobilenas.verification import verify_file
+
+COUNT = int(os.environ.get("MOBILENAS_ARCHITECTURES", "40"))
+ODD_COUNT = max(1, COUNT // 4)
+RESOLUTIONS = (32, 48, 64)
+ACTIVATIONS = ("relu", "relu6", "hard_swish", "silu")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def odd_archs(count: int) -> Iterator[Arch]:
+    """Networks of odd channels, 10 to 1000 classes and 96 to 320 pixels."""
+    rng = np.random.default_rng(0)
+
+    def channels(low: int, high: int) -> int:
+        return 2 * int(rng.integers(low, high)) + 1
+
+    def block(kind: str) -> dict[str, object]:
+        found = {
+            "type": kind,
+            "out_channels": channels(3, 24),
+            "kernel_size": int(rng.choice([3, 5])),
+            "stride": int(rng.choice([1, 2])),
+            "activation": str(rng.choice(ACTIVATIONS)),
+        }
+        if kind == "mbconv":
+            found["expanded_channels"] = channels(8, 60)
+        if kind in ("mbconv", "depthwise_separable") and rng.random() < 0.5:
+            found["se_channels"] = channels(1, 8)
+            found["se_gate"] = str(rng.choice(["sigmoid", "hard_sigmoid"]))
+        return found
+
+    for number in range(count):
+        stages = [
+            [
+                block(str(rng.choice(["mbconv", "depthwise_separable", "conv_bn_act"])))
+                for _ in range(rng.integers(1, 3))
+            ]
+            for _ in range(rng.integers(1, 4))
+        ]
+        head = {
+            "type": "conv_pool_linear",
+            "out_channels": channels(16, 200),
+            "activation": str(rng.choice(ACTIVATIONS)),
+        }
+        if rng.random() < 0.5:
+            head = {**head, "type": "pool_conv_linear", "expanded_channels": channels(16, 100)}
+        yield Arch.from_dict(
+            {
+                "name": f"odd-{number}",
+                "resolution": int(rng.integers(96, 321)),
+                "num_classes": int(rng.integers(10, 1001)),
+                "padding": str(rng.choice(["same", "symmetric"])),
+                "stem": {**block("conv_bn_act"), "stride": 2},
+                "stages": stages,
+                "head": head,
+            }
+        )
+
+
+def check(arch: Arch, seed: int, process: LiteRTProcess) -> None:
+    """Every dtype of one network passes the gate."""
+    graph = arch.graph()
+    weights = random_weights(graph, seed)
+    images = np.random.default_rng(seed).standard_normal((2, *graph.input_shapes[0])).astype(np.float32)
+    for dtype in DTYPES:
+        ranges = observed_ranges(graph, weights, images) if dtype == "int8" else None
+        model = write_tflite(graph, weights, dtype=dtype, ranges=ranges)
+        report = verify_file(model, graph, weights, dtype=dtype, images=images, runtime=process)
+        report.require(f"{arch.name} (seed {seed}) in {dtype}")
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_random_architectures_of_a_space(name):
+    rng = np.random.default_rng(0)
+    spaces = [open_space(name, resolution=resolution, num_classes=10) for resolution in RESOLUTIONS]
+    with LiteRTProcess() as process:
+        for seed in range(COUNT):
+            space = spaces[seed % len(spaces)]
+            check(space.decode(space.sample(rng)), seed, process)
+
+
+def test_odd_architectures():
+    with LiteRTProcess() as process:
+        for seed, arch in enumerate(odd_archs(ODD_COUNT)):
+            check(arch, seed, process)
