@@ -32,7 +32,7 @@ def test_every_op_rounds_as_the_file_does(kind):
     for spec in CASES[kind]:
         found, wanted, step = both(single_op(spec))
         assert np.abs(found - wanted).max() <= 1.01 * step, spec  # ties are rounded to either side
-        assert (np.abs(found - wanted) > 0.01 * step).mean() <= 0.05 or found.size < 40, spec
+        assert (np.abs(found - wanted) > 0.01 * step).mean() <= 0.1 or found.size < 40, spec
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v2", "efficientnet_b0", "mnasnet_a1"])
