@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError, VerificationError
-from mobilenas.export import Weights, expected_operators, output_shapes
+from mobilenas.export import Weights, expected_operators, lower, output_shapes
+from mobilenas.export.tflite_op import Constant
 from mobilenas.graph import OpGraph
 from mobilenas.latency import SteadyRunner
 from mobilenas.runners import Failure, LiteRTProcess, ModelError, Timing, TimingProtocol
@@ -21,7 +22,9 @@ Images = npt.NDArray[np.float32]
 SCALE_BYTES = 24
 """A scale and a zero point for the weights of an output channel, and for its bias."""
 OPERATOR_BYTES = 2048
-"""What an op takes in a file beside its weights: up to three operators, their tensors, names and small constants."""
+"""What an op takes in a file beside weights and constants: its operators, their tensors, names and alignment."""
+LABEL_BYTES = 64
+"""Of the name of a class."""
 
 TIMEOUT_SECONDS = 120.0
 PARITY_IMAGES = 64
@@ -156,9 +159,11 @@ def measure_file(model: bytes, runner: SteadyRunner, protocol: TimingProtocol = 
 def size_check(model: bytes, graph: OpGraph, dtype: str) -> Check:
     """Whether a file is no larger than its weights and what describes its tensors."""
     channels = sum(node.spec.out_channels for node in graph.weighted_nodes()) if dtype == "int8" else 0
-    most = graph.weight_bytes(dtype) + SCALE_BYTES * channels + OPERATOR_BYTES * (len(graph.nodes) + 8)
-    constants = sum(4 * graph.value_shapes[-1][2] for _ in graph.outputs)  # names of the classes, of some letters each
-    most += 8 * constants
+    operands = [o for node in graph.nodes for op in lower(node.spec, dtype) for o in op.inputs]
+    constants = sum(operand.value.nbytes for operand in operands if isinstance(operand, Constant))
+    labels = sum(LABEL_BYTES * graph.value_shapes[i][2] for i in graph.outputs)
+    described = SCALE_BYTES * channels + OPERATOR_BYTES * (len(graph.nodes) + 8) + labels
+    most = graph.weight_bytes(dtype) + constants + described
     return Check("size", len(model) <= most, f"{len(model):,} bytes", f"at most {most:,} bytes")
 
 

@@ -12,13 +12,13 @@ from mobilenas.spaces import SearchSpace
 DEVICE_TOML = 'name = "fake"\nrunner = "fake"\ndescription = "takes a microsecond a thousand bytes"\n'
 
 
-def known_table(space: SearchSpace) -> LatencyTable:
+def known_table(space: SearchSpace, dtype: str = "float32") -> LatencyTable:
     """The table of the fake device for a space."""
-    rows = {op: Measurement(op.weight_bytes() / 1000, 0.0, 40, 3) for op in sorted(space.distinct_ops(), key=str)}
+    rows = {op: Measurement(op.weight_bytes(dtype) / 1000, 0.0, 40, 3) for op in sorted(space.distinct_ops(), key=str)}
     network = CalibrationNetwork(
         f"{space.name}@{space.decode((0,) * len(space.decisions)).resolution}#0", 1000.0, 10**6, 1000.0
     )
-    info = TableInfo(device="fake", cpu="fake cpu", runtime="fake 1")
+    info = TableInfo(device="fake", cpu="fake cpu", runtime="fake 1", dtype=dtype)
     return LatencyTable(info, rows, (network,), Calibration(1.0, 0.0, 0.0, 0.02, 1))
 
 

@@ -7,11 +7,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from fake_runner import FakeRunner
+from known_device import known_table
 
 from mobilenas.arch import Arch
 from mobilenas.errors import DeviceError, InputError, TargetError
 from mobilenas.latency import LatencyPredictor, LatencyTable
 from mobilenas.run import SearchSettings, search, winner
+from mobilenas.verification import Check, Report, checked_export
 
 QUICK = {
     "target_ms": 3.0,
@@ -241,3 +243,24 @@ def test_what_is_not_known_is_named_before_anything_is_written(tmp_path, change,
 def test_settings_outside_their_range(field, value):
     with pytest.raises(InputError, match=field):
         SearchSettings(**{**QUICK, field: value})
+
+
+@pytest.mark.parametrize(("max_drop", "dtype"), [(0.9, "int8"), (0.0, "float32")])
+def test_auto_takes_the_faster_dtype_unless_it_loses_too_much(
+    tmp_path, fake_home, small_space, monkeypatch, max_drop, dtype
+):
+    """The fake device takes a microsecond a thousand bytes, so that int8 is the faster one."""
+    known_table(small_space, "int8").save(fake_home / "latency_tables" / "fake.int8.csv")
+
+    def verify(model, graph, weights, *, dtype, **rest):
+        lost = dtype == "int8" and max_drop == 0.0
+        return Report((Check("accuracy", not lost, "lost", "not lost"),))
+
+    monkeypatch.setattr(checked_export, "verify_file", verify)
+    settings = SearchSettings(**{**QUICK, "dtype": "auto", "max_drop": max_drop, "target_ms": 40.0})
+    result = search(tmp_path / "run", settings)
+    assert (result.met, result.dtype) == (True, dtype)
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "typical latency: float32" in log
+    assert ("the winner in int8 does not pass: accuracy" in log) == (dtype == "float32")
+    assert search(tmp_path / "run", None) == result

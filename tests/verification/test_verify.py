@@ -34,7 +34,7 @@ WEIGHTS = random_weights(GRAPH)
 MODEL = write_tflite(GRAPH, WEIGHTS)
 IMAGES = np.random.default_rng(1).standard_normal((5, 64, 64, 3)).astype(np.float32)
 IMAGE_WORDS = "float32 [1, 64, 64, 3]"
-CHECKS = ["inputs", "outputs", "operators", "delegate", "parity", "top-1 agreement"]
+CHECKS = ["inputs", "outputs", "operators", "delegate", "size", "parity", "top-1 agreement"]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_good_files_of_other_dtypes_pass(dtype, float_io, process):
 
 def test_a_file_of_another_dtype(process):
     report = verify_file(MODEL, GRAPH, WEIGHTS, dtype="int8", images=IMAGES, runtime=process)
-    assert failed(report) == ["inputs", "outputs", "operators"]
+    assert failed(report) == ["inputs", "outputs", "operators", "size"]
     report = verify_file(MODEL, GRAPH, WEIGHTS, dtype="float16", images=IMAGES, runtime=process)
     assert failed(report) == ["operators", "parity"]
 
@@ -215,7 +215,7 @@ def test_other_sizes(process, changes, check):
     other = ARCH.resized(**changes).graph()
     report = verify_file(write_tflite(other, random_weights(other)), GRAPH, WEIGHTS, runtime=process)
     assert check in failed(report)
-    assert [entry.name for entry in report.checks] == CHECKS[:4]  # what cannot be compared is not
+    assert [entry.name for entry in report.checks] == CHECKS[:5]  # what cannot be compared is not
 
 
 def test_an_operator_outside_the_delegate(process):

@@ -1,0 +1,123 @@
+"""export ends in the gate; verify compares accuracy, size and the promised latency."""
+
+import json
+
+import pytest
+
+DATA = ["--data", "digits"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small network after 25 epochs of digits at 16 pixels: MODEL and --weights."""
+    from mobilenas.arch import Arch
+    from mobilenas.nn import GraphModule, initialize, save_weights
+    from mobilenas.training import default_recipe, load_data, train
+
+    folder = tmp_path_factory.mktemp("trained")
+    block = {"type": "mbconv", "out_channels": 24, "kernel_size": 3, "stride": 2, "expanded_channels": 48}
+    document = {
+        "name": "small",
+        "resolution": 16,
+        "num_classes": 10,
+        "stem": {"type": "conv_bn_act", "out_channels": 16, "kernel_size": 3, "stride": 1, "activation": "relu"},
+        "stages": [[{**block, "activation": "hard_swish", "se_channels": 8, "se_gate": "hard_sigmoid"}]],
+        "head": {"type": "conv_pool_linear", "out_channels": 64, "activation": "relu"},
+    }
+    (folder / "arch.json").write_text(json.dumps(document))
+    module, data = GraphModule(Arch.load(folder / "arch.json").graph()), load_data("digits", resolution=16)
+    initialize(module, 0)
+    train(module, data, default_recipe(len(data.train), 16, 25), seed=0, judge_epochs=False)
+    save_weights(module, folder / "weights.safetensors")
+    return [folder / "arch.json", "--weights", folder / "weights.safetensors"]
+
+
+def test_int8_is_quantized_with_a_stated_sample_and_checked(answer, mobilenas, trained, tmp_path):
+    out, model, weights = tmp_path / "a.tflite", trained[0], trained[1:]
+    document = answer("export", *trained, *DATA, "--dtype", "int8", "--calibration-images", "64", "--out", out)
+    assert document["calibration"] == {"data": "digits", "images": 64, "split": "train", "seed": 0}
+    assert {"name", "kind", "own", "total"} == set(document["layers"][0])
+    assert document["verification"]["passed"] is True
+    assert document["size_bytes"] == out.stat().st_size
+    against = ["verify", out, "--against", model, *weights, "--dtype", "int8"]
+    report = answer(*against, *DATA)
+    assert [check["name"] for check in report["checks"]][-3:] == ["size", "top-1 agreement", "accuracy"]
+    assert mobilenas(*against, "--max-size-mb", "0.001")[0] == 5
+    assert mobilenas(*against, "--max-size-mb", "1")[0] == 0
+    code, text, _ = mobilenas(
+        "export", *trained, *DATA, "--dtype", "int8", "--float-io", "--out", tmp_path / "b.tflite"
+    )
+    assert code == 0
+    assert "quantized with 256 training images of digits (seed 0)" in text
+    assert "layers that lose most" in text
+    assert mobilenas(*against[:1], tmp_path / "b.tflite", *against[2:], "--float-io", *DATA)[0] == 0
+
+
+def test_a_file_that_loses_too_much_is_not_written(refused, trained, tmp_path):
+    bad = [*trained, *DATA, "--dtype", "int8", "--calibration-images", "2", "--max-drop", "0", "--seed", "1"]
+    text = refused(5, "export", *bad, "--out", tmp_path / "a.tflite")
+    assert "is not written: accuracy" in text
+    assert "give --fine-tune 4" in text
+    assert list(tmp_path.iterdir()) == [tmp_path / "home"]
+
+
+def test_fine_tuned(answer, trained, tmp_path):
+    out = tmp_path / "a.tflite"
+    document = answer("export", *trained, *DATA, "--dtype", "int8", "--fine-tune", "1", "--out", out)
+    assert document["steps"][-1] == "fine-tuning of 1 epochs"
+
+
+def test_onnx(answer, refused, trained, tmp_path):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    out = tmp_path / "a.onnx"
+    document = answer("export", *trained, *DATA, "--format", "onnx", "--out", out)
+    assert [check["name"] for check in document["verification"]["checks"]] == [
+        "opset",
+        "parity",
+        "top-1 agreement",
+        "accuracy",
+    ]
+    verify = ["verify", out, "--against", *trained]
+    assert answer(*verify)["passed"] is True
+    assert "is float32 and not timed" in refused(2, *verify, "--dtype", "int8")
+    out.write_bytes(out.read_bytes()[:100])
+    assert "not an ONNX file" in refused(2, *verify)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--format", "onnx", "--dtype", "int8"], "onnx files are float32"),
+        (["--float-io"], "--float-io belongs to int8"),
+        (["--fine-tune", "2"], "--fine-tune belongs to --dtype int8 with --data"),
+        (["--max-drop", "2"], "max_drop: 2.0 is not accepted"),
+        (["--calibration-images", "1"], "calibration_images: 1 is not accepted"),
+    ],
+)
+def test_options_that_say_nothing_are_refused(refused, tiny, tmp_path, arguments, text):
+    assert text in refused(2, "export", tiny, "--out", tmp_path / "a.tflite", *arguments)
+
+
+def test_data_of_another_network(refused, tmp_path):
+    text = refused(2, "export", "mobilenet_v3_small", *DATA, "--out", tmp_path / "a.tflite")
+    assert "has 10 classes at 224 pixels, mobilenet_v3_small has 1000 at 224" in text
+
+
+def test_the_promised_latency_is_the_predicted_one(mobilenas, answer, refused, table, tiny, tmp_path):
+    """The fake device takes a microsecond a thousand bytes of file, its table knows the weights alone."""
+    out = tmp_path / "a.tflite"
+    answer("export", tiny, "--out", out)
+    verify = ["verify", out, "--against", tiny, "--device", "fake"]
+    high_ms = answer("predict", tiny, "--device", "fake", "--no-measure")["high_ms"]
+    code, text, _ = mobilenas(*verify, "--json")
+    latency = json.loads(text)["checks"][-1]
+    assert latency["wanted"] == f"at most {high_ms:g} ms"
+    assert (code == 0) == latency["passed"] == (out.stat().st_size / 1e6 <= high_ms)
+    assert "has no float16 table to promise a latency" in refused(2, *verify, "--dtype", "float16")
+
+
+def test_help_says_which_format_to_use_when(mobilenas):
+    _, text, _ = mobilenas("export", "--help")
+    words = " ".join(text.split())
+    for part in ("for Android, iOS and boards", "opset 17", "half the size of float32", "needs --data"):
+        assert part in words
