@@ -63,8 +63,6 @@ def run(
     graph = arch.graph()
     state = random_weights(graph) if state is None else state
     labelled = _labelled(data, arch, max_drop)
-    if check_dtype(dtype) == "int8" and labelled is None:
-        note("what an int8 file computes is checked on real images only; give --data")
     if file.suffix == ".onnx":
         if target is not None or float_io or dtype != "float32":
             raise InputError(
@@ -72,7 +70,9 @@ def run(
             )
         report = verify_onnx(model, graph, state, labelled=labelled)
     else:
-        compared = None if dtype == "int8" and labelled is None else state
+        compared = None if check_dtype(dtype) == "int8" and labelled is None else state
+        if compared is None:
+            note("what an int8 file computes is checked on real images only; give --data")
         report = verify_file(model, graph, compared, dtype=dtype, float_io=float_io, labelled=labelled)
     if max_size_mb is not None:
         small = len(model) <= 1e6 * max_size_mb

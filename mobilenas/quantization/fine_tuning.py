@@ -16,7 +16,7 @@ LEARNING_RATE_SHARE = 0.05
 
 
 def fine_tuning_recipe(recipe: Recipe, epochs: int = EPOCHS) -> Recipe:
-    """How a network that was trained with `recipe` is fine-tuned: for a short while, slowly, on images as they are."""
+    """How a network that was trained with `recipe` is fine-tuned: for a short while, slowly, lightly augmented."""
     rate = LEARNING_RATE_SHARE * recipe.learning_rate
     kept: Augmentation = "none" if recipe.augmentation == "none" else "light"
     return replace(recipe.with_epochs(epochs), learning_rate=rate, warmup_epochs=0.0, augmentation=kept)

@@ -161,7 +161,8 @@ def _quantized(
     sample = calibration_sample(data, settings.calibration_images, seed=settings.seed)
     found = quantize(arch.graph(), weights, sample.images)
     if settings.fine_tuning_epochs:
-        recipe = fine_tuning_recipe(default_recipe(len(data.train), data.resolution), settings.fine_tuning_epochs)
+        usual = default_recipe(len(data.train), data.resolution, settings.fine_tuning_epochs)
+        recipe = fine_tuning_recipe(usual, settings.fine_tuning_epochs)
         found = fine_tuned(found, data, recipe, seed=settings.seed, checkpoint=checkpoint, pause=pause)
     layers = layer_errors(found.network(), sample.images[:REPORTED_IMAGES])
     return found, {
