@@ -116,6 +116,8 @@ def test_too_few_images():
 
 def test_fine_tuning_learns_in_the_operators_of_the_file(data, weights, images, tmp_path):
     found = quantize(ARCH.graph(), weights, images)
+    nothing = np.zeros_like(found.weights["head.classifier.weight"])
+    found = replace(found, weights={**found.weights, "head.classifier.weight": nothing})
     recipe = fine_tuning_recipe(RECIPE, 1)
     assert (recipe.epochs, recipe.warmup_epochs) == (1, 0)
     assert recipe.learning_rate == pytest.approx(RECIPE.learning_rate / 20)
@@ -125,6 +127,10 @@ def test_fine_tuning_learns_in_the_operators_of_the_file(data, weights, images, 
     assert any(not np.array_equal(first.weights[name], value) for name, value in found.weights.items())
     for name, value in first.weights.items():
         np.testing.assert_array_equal(again.weights[name], value)
+    good = quantize(ARCH.graph(), weights, images)
+    harmful = fine_tuned(good, data, replace(recipe, learning_rate=3.0, clip_norm=1.0), seed=0)
+    assert harmful.steps[-1] == "fine-tuning of 1 epochs did not help"
+    assert harmful.weights is good.weights
     diverging = replace(recipe, learning_rate=1e9)
     with pytest.raises(InputError, match="fine-tuning diverged"):
         fine_tuned(found, data, diverging, seed=0)
