@@ -11,7 +11,15 @@ from mobilenas.errors import InputError
 from mobilenas.export import folded_network, random_weights
 from mobilenas.graph import GraphBuilder
 from mobilenas.nn import GraphModule, observed_ranges, outputs, state_arrays
-from mobilenas.quantization import Quantized, calibration_sample, fine_tuned, fine_tuning_recipe, layer_errors, quantize
+from mobilenas.quantization import (
+    Quantized,
+    calibration_sample,
+    fine_tuned,
+    fine_tuning,
+    fine_tuning_recipe,
+    layer_errors,
+    quantize,
+)
 from mobilenas.quantization.bias_correction import bias_corrected
 from mobilenas.quantization.narrowing import narrowed_ranges
 from mobilenas.quantization.quantize import STEPS
@@ -127,13 +135,18 @@ def test_fine_tuning_learns_in_the_operators_of_the_file(data, weights, images, 
     assert any(not np.array_equal(first.weights[name], value) for name, value in found.weights.items())
     for name, value in first.weights.items():
         np.testing.assert_array_equal(again.weights[name], value)
-    good = quantize(ARCH.graph(), weights, images)
-    harmful = fine_tuned(good, data, replace(recipe, learning_rate=3.0, clip_norm=1.0), seed=0)
-    assert harmful.steps[-1] == "fine-tuning of 1 epochs did not help"
-    assert harmful.weights is good.weights
     diverging = replace(recipe, learning_rate=1e9)
     with pytest.raises(InputError, match="fine-tuning diverged"):
         fine_tuned(found, data, diverging, seed=0)
+
+
+def test_fine_tuning_that_does_not_help_is_dropped(data, weights, images, monkeypatch):
+    """Against a network that names every class, no training helps."""
+    monkeypatch.setattr(fine_tuning, "accuracy", lambda network, split, *, pause: 1.0)
+    found = quantize(ARCH.graph(), weights, images)
+    kept = fine_tuned(found, data, fine_tuning_recipe(RECIPE, 1), seed=0)
+    assert kept.steps[-1] == "fine-tuning of 1 epochs did not help"
+    assert kept.weights is found.weights
 
 
 def test_the_sample_is_drawn_at_random_and_says_so(data):
