@@ -93,9 +93,16 @@ class _Writer:
             inputs += [self._constant(f"{node.weight_name}.{key}", value) for key, value in pair]
             self._add("Conv", inputs, inner, _convolution(spec))
         elif spec.kind is OpKind.SLICE:
-            limits = (("start", [0]), ("end", [spec.out_channels]), ("axis", [1]))
+            first, stop = node.first_channel, node.first_channel + spec.out_channels
+            limits = (("start", [first]), ("end", [stop]), ("axis", [1]))
             inputs += [self._constant(f"{name}.{key}", np.array(value, np.int64)) for key, value in limits]
             self._add("Slice", inputs, inner)
+        elif spec.kind is OpKind.CHANNEL_SHUFFLE:
+            height, width, channels = spec.out_shape
+            split, back = [0, spec.groups, channels // spec.groups, height * width], [0, channels, height, width]
+            rows = self._reshape(inputs[0], split, f"{name}.groups")
+            turned = self._add("Transpose", [rows], f"{name}.turned", {"perm": [0, 2, 1, 3]})
+            self._reshape(turned, back, inner)
         elif spec.kind is OpKind.PAD:
             amounts = np.array([0, 0, *_begins(spec), 0, 0, *_ends(spec)], np.int64)
             self._add("Pad", [*inputs, self._constant(f"{name}.amounts", amounts)], inner)
@@ -110,6 +117,10 @@ class _Writer:
         if spec.activation == "relu6":
             return self._clip(inner, name)
         return self._add("Relu", [inner], name) if spec.activation == "relu" else inner
+
+    def _reshape(self, value: str, shape: Sequence[int], name: str) -> str:
+        """The first size 0 stands for that of the batch."""
+        return self._add("Reshape", [value, self._constant(f"{name}.shape", np.array(shape, np.int64))], name)
 
     def _clip(self, value: str, name: str) -> str:
         bounds = [self._constant(f"constant_{limit}", np.array(limit, np.float32)) for limit in (0, 6)]

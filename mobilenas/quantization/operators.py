@@ -79,7 +79,16 @@ def _pad(op: TfliteOp, x: Tensor, amounts: Tensor) -> Tensor:
 
 
 def _slice(op: TfliteOp, x: Tensor, begin: Tensor, size: Tensor) -> Tensor:
-    return x[:, : int(size[3])]
+    first = int(begin[3])
+    return x[:, first : first + int(size[3])]
+
+
+def _reshape(op: TfliteOp, x: Tensor, shape: Tensor) -> Tensor:
+    """An image to its pixels in rows, (N, pixels, A, B), or back: all that `lower` reshapes."""
+    rows = [int(size) for size in shape]
+    if len(rows) == len(AXES):
+        return x.reshape(len(x), *rows[1:]).permute(0, 3, 1, 2)
+    return x.permute(0, 2, 3, 1).reshape(len(x), *rows)
 
 
 _OPERATORS: dict[str, Callable[..., Tensor]] = {
@@ -89,6 +98,8 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "MAX_POOL_2D": _max_pool,
     "PAD": _pad,
     "SLICE": _slice,
+    "RESHAPE": _reshape,
+    "TRANSPOSE": lambda op, x, axes: x.transpose(2, 3),
     "MEAN": lambda op, x, axes: x.mean((2, 3), keepdim=True),
     "ADD": lambda op, a, b: a + b,
     "MUL": lambda op, a, b: a * b,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilenas.export import Ranges, Weights, lower
-from mobilenas.export.constants import KERNEL_AXES, Stored, int8_constants
+from mobilenas.export.constants import KERNEL_AXES, Stored, int8_constants, parameters
 from mobilenas.export.quantization import BIAS_LIMIT, WEIGHT_LIMIT, Quantization
 from mobilenas.export.ranges import QuantizationPlan
 from mobilenas.export.tflite_op import Constant, Input, Parameter, Result, TfliteOp
@@ -96,6 +96,7 @@ class SimulatedInt8(nn.Module):
         self, index: int, node: OpNode, inputs: Sequence[Quantization], plan: QuantizationPlan
     ) -> list[_Step]:
         steps: list[_Step] = []
+        given = {} if node.spec.kind in WEIGHTED else parameters(node, {})
         for number, op in enumerate(lower(node.spec, "int8")):
             sources = tuple(
                 inputs[o.index] if isinstance(o, Input) else steps[o.index].out if isinstance(o, Result) else None
@@ -103,8 +104,9 @@ class SimulatedInt8(nn.Module):
             )
             out = plan.result(index, number)
             constants = {}
-            if not any(isinstance(operand, Parameter) for operand in op.inputs):
-                for i, stored in int8_constants(op, {}, sources, out).items():
+            weighted = any(isinstance(operand, Parameter) for operand in op.inputs) and node.spec.kind in WEIGHTED
+            if not weighted:  # the parameter of a slice, where it begins, is a constant too
+                for i, stored in int8_constants(op, given, sources, out).items():
                     constants[i] = f"constant_{index}_{number}_{i}"
                     value = torch.from_numpy(np.array(torch_layout(op, _real(stored))))
                     self.register_buffer(constants[i], value, persistent=False)
@@ -119,7 +121,7 @@ class SimulatedInt8(nn.Module):
                     found.append(inputs[number])
                 case Result(number):
                     found.append(results[number])
-                case Constant():
+                case Constant() | Parameter() if i in step.constants:
                     found.append(self.get_buffer(step.constants[i]))
                 case Parameter(name):
                     found.append(self.parameter(index, name))

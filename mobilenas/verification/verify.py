@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError, VerificationError
-from mobilenas.export import Weights, expected_operators, lower, output_shapes
+from mobilenas.export import FILE_BYTES, Weights, expected_operators, lower, op_file_bytes, output_shapes
 from mobilenas.export.tflite_op import Constant
 from mobilenas.graph import OpGraph
 from mobilenas.latency import SteadyRunner
@@ -19,10 +19,8 @@ from mobilenas.verification.report import Check, Report
 
 Images = npt.NDArray[np.float32]
 
-SCALE_BYTES = 24
-"""A scale and a zero point for the weights of an output channel, and for its bias."""
-OPERATOR_BYTES = 2048
-"""What an op takes in a file beside weights and constants: its operators, their tensors, names and alignment."""
+SPARE_BYTES = 512
+"""Of an operator, beyond what is reckoned of its op: ops that become several have long names and several tensors."""
 LABEL_BYTES = 64
 """Of the name of a class."""
 
@@ -157,13 +155,12 @@ def measure_file(model: bytes, runner: SteadyRunner, protocol: TimingProtocol = 
 
 
 def size_check(model: bytes, graph: OpGraph, dtype: str) -> Check:
-    """Whether a file is no larger than its weights and what describes its tensors."""
-    channels = sum(node.spec.out_channels for node in graph.weighted_nodes()) if dtype == "int8" else 0
-    operands = [o for node in graph.nodes for op in lower(node.spec, dtype) for o in op.inputs]
-    constants = sum(operand.value.nbytes for operand in operands if isinstance(operand, Constant))
+    """Whether a file is no larger than its ops, see `op_file_bytes`, and the names of its classes."""
+    operators = [op for node in graph.nodes for op in lower(node.spec, dtype)]
+    constants = sum(o.value.nbytes for op in operators for o in op.inputs if isinstance(o, Constant))
     labels = sum(LABEL_BYTES * graph.value_shapes[i][2] for i in graph.outputs)
-    described = SCALE_BYTES * channels + OPERATOR_BYTES * (len(graph.nodes) + 8) + labels
-    most = graph.weight_bytes(dtype) + constants + described
+    reckoned = FILE_BYTES + sum(op_file_bytes(node.spec, dtype) for node in graph.nodes)
+    most = reckoned + constants + labels + SPARE_BYTES * len(operators)
     return Check("size", len(model) <= most, f"{len(model):,} bytes", f"at most {most:,} bytes")
 
 
