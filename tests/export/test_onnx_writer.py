@@ -7,7 +7,7 @@ from mobilenas import models
 from mobilenas.errors import InputError
 from mobilenas.export import Metadata, random_weights
 from mobilenas.export.onnx_writer import OPSET, write_onnx
-from mobilenas.graph import OpKind, single_op
+from mobilenas.graph import GraphBuilder, OpKind, single_op
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
@@ -31,6 +31,13 @@ def test_every_op(kind):
         found, (wanted,) = run(model, inputs), reference(graph, weights, inputs)
         assert found.shape == wanted.shape, spec
         assert np.abs(found - wanted).max() <= 1e-5 * (np.abs(wanted).max() or 1), spec
+
+
+def test_a_slice_that_begins_inside():
+    builder = GraphBuilder((5, 7, 8))
+    graph = builder.finish(builder.slice(builder.inputs[0], 3, name="slice", first_channel=4))
+    inputs = images(graph)
+    assert np.array_equal(run(write_onnx(graph, {}), inputs), inputs[0][..., 4:7])
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v2", "efficientnet_b0", "mnasnet_a1"])

@@ -7,7 +7,7 @@ from litert import images
 
 from mobilenas import models
 from mobilenas.export import folded_network, random_weights, write_tflite
-from mobilenas.graph import OpGraph, OpKind, single_op
+from mobilenas.graph import GraphBuilder, OpGraph, OpKind, single_op
 from mobilenas.quantization.simulated_int8 import SimulatedInt8
 
 ONE_INPUT = [kind for kind in OpKind if kind not in (OpKind.ADD, OpKind.MUL, OpKind.CONCAT)]
@@ -33,6 +33,12 @@ def test_every_op_rounds_as_the_file_does(kind):
         found, wanted, step = both(single_op(spec))
         assert np.abs(found - wanted).max() <= 1.01 * step, spec  # ties are rounded to either side
         assert (np.abs(found - wanted) > 0.01 * step).mean() <= 0.1 or found.size < 40, spec
+
+
+def test_a_slice_that_begins_inside():
+    builder = GraphBuilder((5, 7, 8))
+    found, wanted, step = both(builder.finish(builder.slice(builder.inputs[0], 3, name="slice", first_channel=4)))
+    assert np.abs(found - wanted).max() <= 1.01 * step
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v2", "efficientnet_b0", "mnasnet_a1"])

@@ -74,13 +74,25 @@ def test_a_phone_that_nobody_can_reach(tmp_path):
     assert result.size_bytes == len(model)
     assert b"UNTRAINED" in model
     assert result.verification is not None
-    assert [check["name"] for check in result.verification["checks"]] == ["inputs", "outputs", "operators", "delegate"]
+    checks = [check["name"] for check in result.verification["checks"]]
+    assert checks == ["inputs", "outputs", "operators", "delegate", "size"]
     assert result.verification["passed"]
     with (run / "pareto.csv").open() as file:
         front = list(csv.DictReader(file))
     assert float(front[-1]["accuracy"]) == result.validation_accuracy
     assert any("not trained: its file has random weights" in note for note in notes)
     assert any("1e+11 genotypes, 277 distinct ops" in note for note in notes)
+
+
+def test_auto_is_the_faster_dtype_of_a_phone_that_nobody_can_reach(tmp_path, home):
+    """The tables say a microsecond a thousand bytes of weights, so that int8 is the faster one."""
+    table = known_table(MnasNetProxySpace(), "int8").to_csv()
+    (home / "latency_tables" / "phone.int8.csv").write_text(of_device("phone", table))
+    result = search(tmp_path / "run", SearchSettings(**{**ALONE, "dtype": "auto", "target_ms": 4.0}))
+    assert (result.met, result.dtype, result.measured) == (True, "int8", None)
+    assert result.size_bytes <= 4.3e6
+    assert result.peak_memory_bytes == Arch.load(tmp_path / "run" / "best.json").graph().peak_memory_bytes("int8")
+    assert search(tmp_path / "run", None) == result
 
 
 def test_trials_say_what_the_networks_say(tmp_path):

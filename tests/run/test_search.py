@@ -10,7 +10,7 @@ from fake_runner import FakeRunner
 from known_device import known_table
 
 from mobilenas.arch import Arch
-from mobilenas.errors import DeviceError, InputError, TargetError
+from mobilenas.errors import DeviceError, InputError, TargetError, VerificationError
 from mobilenas.latency import LatencyPredictor, LatencyTable
 from mobilenas.run import SearchSettings, search, winner
 from mobilenas.verification import Check, Report, checked_export
@@ -264,3 +264,19 @@ def test_auto_takes_the_faster_dtype_unless_it_loses_too_much(
     assert "typical latency: float32" in log
     assert ("the winner in int8 does not pass: accuracy" in log) == (dtype == "float32")
     assert search(tmp_path / "run", None) == result
+
+
+def test_auto_takes_no_dtype_that_breaks_another_bound(tmp_path, fake_home, small_space, monkeypatch):
+    """No network of the space is below 2.3 MB in float32."""
+    known_table(small_space, "int8").save(fake_home / "latency_tables" / "fake.int8.csv")
+    tried = []
+
+    def verify(model, graph, weights, *, dtype, **rest):
+        tried.append(dtype)
+        return Report((Check("accuracy", False, "lost", "not lost"),))
+
+    monkeypatch.setattr(checked_export, "verify_file", verify)
+    settings = SearchSettings(**{**QUICK, "dtype": "auto", "max_size_mb": 2.0, "target_ms": 40.0})
+    with pytest.raises(VerificationError, match="the exported winner"):
+        search(tmp_path / "run", settings)
+    assert set(tried) == {"int8"}
