@@ -67,7 +67,8 @@ class RunFolder:
     def _forget(self) -> None:
         """A new run that ended before its first trial leaves nothing: its folder can be given again."""
         others = (self.path / name for name in ("journal.jsonl", "log.txt", ".lock"))
-        for path in (self.run_file, self.trials_file, self.table_file, *others):
+        tables = self.path.glob("latency_table.[0-9]*.csv")  # of further devices
+        for path in (self.run_file, self.trials_file, self.table_file, *others, *tables):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # the user has other files there
             self.path.rmdir()

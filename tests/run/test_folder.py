@@ -156,7 +156,7 @@ def ended_by(error, path, files, text=""):
 def test_a_new_run_that_ends_before_its_first_trial_leaves_nothing(tmp_path, error):
     path = tmp_path / "run"
     with pytest.raises(type(error)):
-        ended_by(error, path, ("log.txt", "latency_table.csv", "trials.jsonl"))
+        ended_by(error, path, ("log.txt", "latency_table.csv", "latency_table.1.int8.csv", "trials.jsonl"))
     assert not path.exists()
     with RunFolder(path, SETTINGS) as folder:
         assert folder.settings == SETTINGS
