@@ -85,7 +85,7 @@ def _slice(op: TfliteOp, x: Tensor, begin: Tensor, size: Tensor) -> Tensor:
 
 def _reshape(op: TfliteOp, x: Tensor, shape: Tensor) -> Tensor:
     """An image to its pixels in rows, (N, pixels, A, B), or back: all that `lower` reshapes."""
-    rows = [int(size) for size in shape]
+    rows = [int(size) for size in shape.tolist()]
     if len(rows) == len(AXES):
         return x.reshape(len(x), *rows[1:]).permute(0, 3, 1, 2)
     return x.permute(0, 2, 3, 1).reshape(len(x), *rows)
