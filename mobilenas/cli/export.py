@@ -18,7 +18,7 @@ from mobilenas.storage import write_atomically
 from mobilenas.verification.accuracy import MAX_DROP, held_out
 from mobilenas.verification.checked_export import (
     CALIBRATION_IMAGES,
-    Exported,
+    CheckedFile,
     ExportSettings,
     checked_export,
     metadata_of,
@@ -119,7 +119,7 @@ def _images(data: str | None, arch: Arch | Network) -> "ImageData | None":
 
 def _tflite(
     arch: Arch | Network, weights: Weights, settings: ExportSettings, data: "ImageData | None", verify: bool
-) -> Exported:
+) -> CheckedFile:
     if settings.dtype == "int8" and data is None:
         note("int8 with made-up ranges of activations; good for timing, not for use: --data calibrates it")
     has_torch = find_spec("torch") is not None
@@ -128,14 +128,16 @@ def _tflite(
     return checked_export(arch, weights, settings, data=data, compare=verify and has_torch)
 
 
-def _onnx(arch: Arch | Network, weights: Weights, data: "ImageData | None", max_drop: float, verify: bool) -> Exported:
+def _onnx(
+    arch: Arch | Network, weights: Weights, data: "ImageData | None", max_drop: float, verify: bool
+) -> CheckedFile:
     metadata = None if data is None else metadata_of(data, arch)
     model = write_onnx(arch.graph(), weights, description=f"mobilenas {arch.name}", metadata=metadata)
     labelled = None if data is None else held_out(data.test, max_drop)
-    return Exported(model, verify_onnx(model, arch.graph(), weights, labelled=labelled) if verify else Report(()))
+    return CheckedFile(model, verify_onnx(model, arch.graph(), weights, labelled=labelled) if verify else Report(()))
 
 
-def _print(out: Path, found: Exported, model: str, verify: bool) -> None:
+def _print(out: Path, found: CheckedFile, model: str, verify: bool) -> None:
     quantization: dict[str, Any] = found.quantization
     if quantization:
         sample = quantization["calibration"]

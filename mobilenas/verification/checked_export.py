@@ -55,7 +55,7 @@ class ExportSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class CheckedFile:
     """A file and what is known of it.
 
     Attributes:
@@ -80,7 +80,7 @@ def checked_export(
     pause: Callable[[], None] = lambda: None,
     runtime: LiteRTProcess | None = None,
     compare: bool = True,
-) -> Exported:
+) -> CheckedFile:
     """Writes a network as a `.tflite` file and checks it.
 
     With data, the file says its labels and normalisation, int8 is quantized with training images, and accuracy is
@@ -129,7 +129,7 @@ def checked_export(
         labelled=labelled,
         runtime=runtime,
     )
-    return Exported(model, report, quantization)
+    return CheckedFile(model, report, quantization)
 
 
 def metadata_of(data: "ImageData", arch: Arch | Network) -> Metadata:
