@@ -28,7 +28,7 @@ def test_info_predict_export_and_verify(answer, table, tmp_path, name: str) -> N
     assert sum(op["count"] for op in latency["ops"]) == sum(op["count"] for op in document["ops"])
 
     path = tmp_path / "network.tflite"
-    assert answer("export", name, "--out", path)["size_bytes"] == path.stat().st_size
+    assert answer("export", name, "--no-verify", "--out", path)["size_bytes"] == path.stat().st_size
     assert path.stat().st_size > 4 * published.params - 16 * published.params // 100
 
     checks = answer("verify", path, "--against", name)["checks"]
