@@ -22,6 +22,9 @@ from mobilenas.runners import Device
 MODEL = "a published network (mobilenas models), an architecture file (.json), or module:function of a torch module"
 Model = Annotated[str, typer.Argument(help=f"{MODEL[0].upper()}{MODEL[1:]}.")]
 Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help=f"Each {MODEL}.")]
+FILE_MODEL = f"{MODEL}, or a .tflite file"
+AnyModel = Annotated[str, typer.Argument(metavar="MODEL", help=f"{FILE_MODEL[0].upper()}{FILE_MODEL[1:]}.")]
+AnyModels = Annotated[list[str], typer.Argument(metavar="MODEL...", help=f"Each {FILE_MODEL}.")]
 DeviceName = Annotated[str, typer.Option("--device", help="A device (mobilenas devices) or the path of its .toml.")]
 BenchmarkBinary = Annotated[
     str | None,

@@ -1,33 +1,33 @@
 """Measures whole networks on a device, interleaved."""
 
-from pathlib import Path
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from mobilenas.cli.arguments import (
+    AnyModels,
     BenchmarkBinary,
     DeviceName,
     Dtype,
     Json,
-    Models,
     check_dtype,
     resolve_device,
     resolve_model,
 )
+from mobilenas.cli.network import read_model_file, resolve_network
 from mobilenas.cli.output import note, print_json, print_table
 from mobilenas.errors import DeviceError, FieldError, InputError
-from mobilenas.export import random_weights, write_tflite
+from mobilenas.export import TfliteFile, random_weights, write_tflite
 from mobilenas.latency import steady_runner
 from mobilenas.latency.steady import NETWORK_CHUNK
 from mobilenas.runners import Failure, TimingProtocol, open_runner
-from mobilenas.verification import check_is_tflite
 
 LEAST_VISITS, VISIT_SECONDS, MOST_SECONDS = 12, 0.12, 3600
 
 
 def run(
-    model: Models,
+    model: AnyModels,
     device: DeviceName = "host",
     dtype: Dtype = "float32",
     seconds: Annotated[float, typer.Option(help="Time for each network.")] = 8.0,
@@ -63,10 +63,18 @@ def run(
         )
         if timing.delegates not in (1, None):
             note(f"{name}: {timing.delegates} delegate partitions instead of 1: parts of it run on slow kernels")
+            _explain(name)
     if json:
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
         print_table(list(documents[0]), [list(document.values()) for document in documents])
+
+
+def _explain(name: str) -> None:
+    """What in a file is not delegated, where the file can be read as a network."""
+    with suppress(InputError):
+        for remark in resolve_network(name).remarks():
+            note(remark)
 
 
 def _protocol(seconds: float, files: int) -> TimingProtocol:
@@ -81,12 +89,9 @@ def _file(name: str, dtype: str) -> bytes:
     if not name.endswith(".tflite"):
         graph = resolve_model(name).graph()
         return write_tflite(graph, random_weights(graph), dtype=dtype)
+    data = read_model_file(name)
     try:
-        data = Path(name).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror}; give a .tflite file") from error
-    try:
-        check_is_tflite(data)
+        TfliteFile.parse(data)  # a damaged file is refused before the runtime sees it
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     return data

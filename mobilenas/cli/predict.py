@@ -5,19 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mobilenas.arch import Arch
-from mobilenas.cli.arguments import (
-    BenchmarkBinary,
-    DeviceName,
-    Dtype,
-    Json,
-    Models,
-    check_dtype,
-    resolve_device,
-    resolve_model,
-)
+from mobilenas.cli.arguments import AnyModels, BenchmarkBinary, DeviceName, Json, resolve_device
+from mobilenas.cli.network import LoadedNetwork, resolve_network
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
-from mobilenas.graph import Network
+from mobilenas.export import DTYPES
 from mobilenas.latency import Latency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
 from mobilenas.runners import Unit
 
@@ -25,9 +16,11 @@ SHOWN_OPS = 12
 
 
 def run(
-    model: Models,
+    model: AnyModels,
     device: DeviceName = "host",
-    dtype: Dtype = "float32",
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help=f"{', '.join(DTYPES)}; by default a file's own, else float32.")
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Measure ops that the table lacks, or interpolate them.")
     ] = True,
@@ -36,23 +29,37 @@ def run(
 ) -> None:
     """Prints the latency, its 90 % interval and what each op costs; never runs the whole network."""
     target = resolve_device(device, benchmark_binary)
-    archs = [resolve_model(name) for name in model]
-    check_dtype(dtype)
-    if measure:
-        ops = [op for arch in archs for op in arch.graph().op_counts()]
+    networks = [resolve_network(name) for name in model]
+    dtypes = [network.chosen_dtype(dtype) for network in networks]
+    predictors: dict[str, LatencyPredictor] = {}
+    for chosen in dict.fromkeys(dtypes):
+        if not measure:
+            predictors[chosen] = load_predictor(device, chosen, note=note)
+            continue
+        ops = [
+            op
+            for network, own in zip(networks, dtypes, strict=True)
+            if own == chosen
+            for op in network.graph.op_counts()
+        ]
         with progress_bar(f"measuring ops on {target.name}") as progress:
-            predictor = LatencyPredictor(up_to_date_table(target, dtype, ops, progress=progress, note=note))
-    else:
-        predictor = load_predictor(device, dtype, note=note)
-    documents = [_document(arch, predictor.predict(arch.graph()), predictor.table) for arch in archs]
+            table = up_to_date_table(target, chosen, ops, progress=progress, note=note)
+        predictors[chosen] = LatencyPredictor(table)
+    documents = [
+        _document(network, predictors[chosen].predict(network.graph), predictors[chosen].table)
+        for network, chosen in zip(networks, dtypes, strict=True)
+    ]
+    for network in networks:
+        for remark in network.remarks():
+            note(remark)
     if json:
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
         for document in documents:
-            _print(document, predictor.unit)
+            _print(document, next(iter(predictors.values())).unit)
 
 
-def _document(arch: Arch | Network, latency: Latency, table: LatencyTable) -> dict[str, Any]:
+def _document(network: LoadedNetwork, latency: Latency, table: LatencyTable) -> dict[str, Any]:
     unit = latency.unit
     ops = [
         {
@@ -64,7 +71,7 @@ def _document(arch: Arch | Network, latency: Latency, table: LatencyTable) -> di
         for op, cost in latency.by_op.items()
     ]
     return {
-        "name": arch.name,
+        "name": network.name,
         f"latency_{unit.shown}": unit.show(latency.latency_us),
         f"low_{unit.shown}": unit.show(latency.low_us),
         f"high_{unit.shown}": unit.show(latency.high_us),
@@ -73,6 +80,7 @@ def _document(arch: Arch | Network, latency: Latency, table: LatencyTable) -> di
         "eras": [{"era": name, "latency_ms": ms} for name, ms in latency.eras.items()],
         "unmeasured": len(latency.unmeasured),
         "ops": ops,
+        **network.of_file(),
     }
 
 

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -157,6 +157,13 @@ class OpGraph:
             peak = max(peak, alive)
             alive -= sum(sizes[value] for value in dying.get(index, []))
         return peak * ACTIVATION_BYTES[dtype]
+
+    def folded(self) -> "OpGraph":
+        """The network as a file holds it: batch norms folded, so that whatever has weights has a bias."""
+        nodes = tuple(
+            replace(node, bias=True, batch_norm=None) if node.spec.kind in WEIGHTED else node for node in self.nodes
+        )
+        return replace(self, nodes=nodes)
 
     def weighted_nodes(self) -> Iterator[OpNode]:
         """The nodes that have weights, each weight name once."""

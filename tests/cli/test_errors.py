@@ -18,7 +18,10 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
     [
         (["info", "mobilnet_v2"], "did you mean: mobilenet_v2"),
         (["info", "nowhere.json"], "cannot read"),
-        (["info", "net.tflite"], "architecture file"),
+        (["info", "net.tflite"], "cannot read net.tflite"),
+        (["info", "file.tflite"], "not a TFLite file"),
+        (["predict", "file.tflite", "--device", "fake"], "not a TFLite file"),
+        (["export", "net.tflite", "--out", "x.tflite"], "architecture file"),
         (["info"], "--help"),
         (["inform", "mobilenet_v2"], "--help"),
         (["info", "mobilenet_v2", "--colour"], "--help"),
@@ -81,7 +84,8 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
     ],
 )
 def test_wrong_usage(refused, tmp_path, arguments, said):
-    (tmp_path / "file").write_text("no folder")
+    for name in ("file", "file.tflite"):
+        (tmp_path / name).write_text("no folder and no network")
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
     assert said in refused(2, *arguments)
     assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
@@ -269,7 +273,7 @@ def test_interrupted(refused, monkeypatch):
     def interrupt(name):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(main.info, "resolve_model", interrupt)
+    monkeypatch.setattr(main.info, "resolve_network", interrupt)
     refused(130, "info", "mobilenet_v2")
 
 

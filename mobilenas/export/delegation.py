@@ -1,0 +1,85 @@
+"""delegation_warnings: which operators XNNPACK leaves to slow kernels, and what to use instead."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from mobilenas.export.lowering import MAX_CONCATENATED
+from mobilenas.export.raising import pair
+from mobilenas.export.tflite_file import FileOperator
+from mobilenas.export.wiring import Wiring
+
+QUANTIZED = frozenset({"INT8", "UINT8"})
+HAS_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+POOLS = frozenset({"MAX_POOL_2D", "AVERAGE_POOL_2D"})
+
+Rule = Callable[[Wiring, FileOperator], str]
+
+
+def delegation_warnings(wiring: Wiring) -> tuple[str, ...]:
+    """One line for each kind of operator that is not delegated, and what to do instead, in order of appearance."""
+    found: Counter[tuple[str, str]] = Counter()
+    for operator in wiring.file.operators:
+        if instead := _instead(wiring, operator):
+            found[_words(wiring, operator), instead] += 1
+    return tuple(f"{count} {words} not delegated; instead: {instead}" for (words, instead), count in found.items())
+
+
+def _words(wiring: Wiring, operator: FileOperator) -> str:
+    image = next(iter(wiring.operands(operator)), operator.outputs[0])
+    return f"{operator.code} in {wiring.file.tensors[image].type.lower()}"
+
+
+def _instead(wiring: Wiring, operator: FileOperator) -> str:
+    """What to use instead of an operator; empty if XNNPACK takes it."""
+    rules = (_ANYWHERE, _IN_INT8) if _is_quantized(wiring, operator) else (_ANYWHERE,)
+    return next((text for rule in rules if (text := rule.get(operator.code, _fine)(wiring, operator))), "")
+
+
+def _is_quantized(wiring: Wiring, operator: FileOperator) -> bool:
+    return any(wiring.file.tensors[tensor].type in QUANTIZED for tensor in wiring.operands(operator))
+
+
+def _fine(wiring: Wiring, operator: FileOperator) -> str:
+    return ""
+
+
+def _always(text: str) -> Rule:
+    return lambda wiring, operator: text
+
+
+def _skipping(wiring: Wiring, operator: FileOperator) -> str:
+    """XNNPACK's pools refuse a stride beyond the window."""
+    kernel, stride = pair(operator, "filterHeight", "filterWidth"), pair(operator, "strideH", "strideW")
+    if all(step <= size for step, size in zip(stride, kernel, strict=True)):
+        return ""
+    return "a stride within the window, then a depthwise convolution of one pixel with the rest of the stride"
+
+
+def _long(wiring: Wiring, operator: FileOperator) -> str:
+    return f"{MAX_CONCATENATED} tensors at a time" if len(operator.inputs) > MAX_CONCATENATED else ""
+
+
+def _dynamic(wiring: Wiring, operator: FileOperator) -> str:
+    """Weights in int8, all else in float."""
+    weights = operator.inputs[1] if len(operator.inputs) > 1 else -1
+    if weights < 0 or _is_quantized(wiring, operator) or not wiring.is_constant(weights):
+        return ""
+    stored = wiring.file.tensors[wiring.sources[weights]].type in QUANTIZED
+    return "activations in int8 too, with images for calibration (static quantization)" if stored else ""
+
+
+_ANYWHERE: dict[str, Rule] = {
+    **dict.fromkeys(POOLS, _skipping),
+    **dict.fromkeys(HAS_WEIGHTS, _dynamic),
+    "CONCATENATION": _long,
+    "PADV2": _always("CONCATENATION with constants, or PAD where zeros will do"),
+}
+_IN_INT8: dict[str, Rule] = {
+    "HARD_SWISH": _always("x * relu6(x + 3) / 6, as mobilenas export --dtype int8 writes it"),
+    "RELU": _always("fuse it into the operator before, or into a MAX_POOL_2D of one pixel"),
+    "RELU6": _always("fuse it into the operator before, or into a MAX_POOL_2D of one pixel"),
+    "AVERAGE_POOL_2D": _always("MEAN over the whole image, or a depthwise convolution with equal weights"),
+    "SOFTMAX": _always("end with the scores; the largest is the same, and the app can take the softmax of them"),
+    "DIV": _always("MUL with the reciprocal"),
+}
+"""By the operator's code; tests hold both tables to what LiteRT does."""

@@ -1,0 +1,210 @@
+"""read_tflite: a TFLite file as an OpGraph."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mobilenas.errors import InputError
+from mobilenas.export.delegation import delegation_warnings
+from mobilenas.export.raising import RAISED, fused
+from mobilenas.export.recognition import Group, recognised
+from mobilenas.export.tflite_file import FileOperator, TfliteFile
+from mobilenas.export.wiring import Wiring
+from mobilenas.graph import WEIGHTED, OpGraph, OpKind, OpNode, OpSpec, Shape
+
+ARITHMETIC = frozenset({"ADD", "SUB", "MUL", "DIV"})
+"""With a constant: scaling of inputs, or a batch norm that nobody folded."""
+PARTS = frozenset({"PADV2"})
+"""What is an op only together with others."""
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class TfliteNetwork:
+    """What a TFLite file computes.
+
+    Attributes:
+        graph: Its ops; batch norms are folded, as in the file.
+        dtype: Element type: "float32", "float16" (weights alone) or "int8" (uint8 too).
+        left_out: Operators that are no op of the graph, and how often they occur: SOFTMAX, arithmetic with constants.
+            They keep the shape of what they read; their time is not predicted.
+        warnings: One line for each kind of operator that XNNPACK leaves to slow kernels, and what to do instead.
+    """
+
+    graph: OpGraph
+    dtype: str
+    left_out: Counter[str]
+    warnings: tuple[str, ...]
+
+
+def read_tflite(data: bytes) -> TfliteNetwork:
+    """Reads a network for one image.
+
+    Explicit padding, decomposed activations and pools become the one op that they compute; RESHAPE, QUANTIZE and
+    DEQUANTIZE, which change how values are stored, are passed over. What `write_tflite` wrote is read as it was, but
+    for its batch norms, which are folded; every op with weights then has a bias.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: If it is no TFLite file, is damaged, or computes what the graph cannot say; the text names the
+            operators.
+    """
+    file = TfliteFile.parse(data)
+    wiring = Wiring.of(file)
+    _check_known(wiring)
+    reading = _Reading(wiring)
+    return TfliteNetwork(reading.graph(), _dtype(wiring), reading.left_out, delegation_warnings(wiring))
+
+
+def _check_known(wiring: Wiring) -> None:
+    """Raises `InputError` with the names of all operators that no rule reads."""
+    codes = [operator.code for operator in wiring.file.operators if not _is_known(wiring, operator)]
+    if codes:
+        raise InputError(f"unknown operators: {counted(Counter(codes), SHOWN)}; the graph has {', '.join(RAISED)}")
+
+
+def _is_known(wiring: Wiring, operator: FileOperator) -> bool:
+    if operator.code in RAISED or operator.code in PARTS or operator.code == "SOFTMAX":
+        return True
+    kept = wiring.sources[operator.outputs[0]] != operator.outputs[0]
+    return kept or (operator.code in ARITHMETIC and len(wiring.operands(operator)) == 1)
+
+
+def counted(codes: Counter[str], limit: int | None = None) -> str:
+    """Names, with how often they occur where that is more than once."""
+    names = [f"{name} ({count})" if count > 1 else name for name, count in codes.most_common(limit)]
+    rest = len(codes) - len(names)
+    return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
+
+
+class _Reading:
+    """The graph of one file under construction."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring, self._file = wiring, wiring.file
+        self._values: dict[int, int] = {}
+        self._shapes: list[Shape] = []
+        self._nodes: list[OpNode] = []
+        self._names: set[str] = set()
+        self._weight_names: dict[int, str] = {}
+        self.left_out: Counter[str] = Counter()
+
+    def graph(self) -> OpGraph:
+        """The operators in the order of the file, each group where its last one stands."""
+        groups = self._groups()
+        inner = {index for group in groups.values() for index in group.operators}
+        for tensor in self._file.inputs:
+            self._values[tensor] = len(self._shapes)
+            self._shapes.append(self._wiring.shape(self._image(tensor)))
+        inputs = tuple(self._shapes)
+        for index, operator in enumerate(self._file.operators):
+            tensor = operator.outputs[0]
+            if index in groups:
+                self._add(groups[index], tensor)
+            elif index not in inner and self._wiring.sources[tensor] == tensor:
+                self._leave_out(index, operator)
+        outputs = tuple(self._value(tensor) for tensor in self._file.outputs)
+        return OpGraph(input_shapes=inputs, nodes=tuple(self._nodes), outputs=outputs)
+
+    def _groups(self) -> dict[int, Group]:
+        """By their last operator, found from the end of the file on."""
+        groups: dict[int, Group] = {}
+        taken: set[int] = set()
+        for index in reversed(range(len(self._file.operators))):
+            operator = self._file.operators[index]
+            if index in taken or operator.code not in RAISED:
+                continue
+            try:
+                group = recognised(self._wiring, index)
+            except InputError as error:
+                if operator.code in ARITHMETIC and len(self._wiring.operands(operator)) == 1:
+                    continue
+                raise InputError(f"operator {index} ({operator.code}): {error}") from error
+            if len(operator.outputs) != 1:
+                raise InputError(f"operator {index} ({operator.code}): writes {len(operator.outputs)} tensors, not one")
+            groups[index] = group
+            taken |= group.operators
+        return groups
+
+    def _add(self, group: Group, tensor: int) -> None:
+        operator = self._file.operators[group.last]
+        weighted = group.spec.kind in WEIGHTED
+        name = self._name(tensor)
+        node = OpNode(
+            name=name,
+            spec=group.spec,
+            inputs=tuple(self._value(source) for source in group.inputs),
+            bias=weighted and len(operator.inputs) > 2 and operator.inputs[2] >= 0,
+            weight_name=self._weight_names.setdefault(self._wiring.sources[operator.inputs[1]], name)
+            if weighted
+            else "",
+        )
+        read = tuple(self._shapes[i] for i in node.inputs)
+        if read != group.spec.in_shapes:
+            raise InputError(f"operator {group.last} ({operator.code}): a RESHAPE before it turns pixels into channels")
+        self._append(node, tensor)
+
+    def _leave_out(self, index: int, operator: FileOperator) -> None:
+        """An operator that is no op: its output is its input; a fused activation becomes an op of its own."""
+        (source,) = self._wiring.operands(operator)[:1] or (None,)
+        tensor = operator.outputs[0]
+        if source is None or self._wiring.shape(source) != self._wiring.shape(tensor):
+            raise InputError(f"operator {index} ({operator.code}): changes the shape of what it reads")
+        self.left_out[operator.code] += 1
+        value = self._value(source)
+        self._values[tensor] = value
+        if (activation := fused(operator)) != "none":
+            shape = self._shapes[value]
+            spec = OpSpec(OpKind(activation), (shape,), shape[2])
+            self._append(OpNode(name=self._name(tensor), spec=spec, inputs=(value,)), tensor)
+
+    def _append(self, node: OpNode, tensor: int) -> None:
+        self._values[tensor] = len(self._shapes)
+        self._shapes.append(node.spec.out_shape)
+        self._nodes.append(node)
+
+    def _value(self, tensor: int) -> int:
+        source = self._wiring.sources[tensor]
+        if source not in self._values:
+            raise InputError(f"tensor {self._file.tensors[tensor].name!r} is a constant, not a value of the network")
+        return self._values[source]
+
+    def _image(self, tensor: int) -> int:
+        """An input, or what a first TRANSPOSE to channels last makes of it."""
+        for operator in self._file.operators:
+            if operator.code == "TRANSPOSE" and operator.inputs[:1] == (tensor,):
+                return operator.outputs[0]
+        return tensor
+
+    def _name(self, tensor: int) -> str:
+        """The tensor's name, with a number where it was there before."""
+        first = self._file.tensors[tensor].name or "op"
+        name, number = first, 1
+        while name in self._names:
+            name, number = f"{first}_{number}", number + 1
+        self._names.add(name)
+        return name
+
+
+def _dtype(wiring: Wiring) -> str:
+    """By what most of the operators with weights read."""
+    kinds: Counter[str] = Counter()
+    for operator in wiring.file.operators:
+        if operator.code not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            continue
+        types = [wiring.file.tensors[t].type for t in (operator.inputs[0], wiring.sources[operator.inputs[1]])]
+        kinds[_kind(types)] += 1
+    return kinds.most_common(1)[0][0] if kinds else _kind(_types(wiring, wiring.file.operators))
+
+
+def _types(wiring: Wiring, operators: Iterable[FileOperator]) -> list[str]:
+    return [wiring.file.tensors[t].type for operator in operators for t in operator.outputs]
+
+
+def _kind(types: list[str]) -> str:
+    """Of an activation's and a weight's type, or of any."""
+    if types and types[0] in ("INT8", "UINT8"):
+        return "int8"
+    return "float16" if "FLOAT16" in types else "float32"

@@ -1,0 +1,281 @@
+"""Recognition: which operators of a TFLite file compute one op together.
+
+`lower` is the only description of these forms: an op that might be there is proposed, and accepted where the operators
+that `lower` gives for it are the ones that the file has.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mobilenas.errors import InputError
+from mobilenas.export.lowering import MAX_CONCATENATED, lower
+from mobilenas.export.raising import fused, padding_amounts, pair, raise_operator, windowed
+from mobilenas.export.tflite_file import FileOperator
+from mobilenas.export.tflite_op import Constant, Input, Operand, Parameter, Result, TfliteOp
+from mobilenas.export.wiring import Wiring
+from mobilenas.graph import OpKind, OpSpec
+from mobilenas.graph.kind import Padding, Pair
+
+COMMUTES = frozenset({"ADD", "MUL"})
+MAX_POOL_PIXELS = 2**22
+"""Of an image whose average pools are looked for: `lower` counts the real pixels of every window."""
+LOWEST = {"f": -1e30, "i": -128, "u": 0}
+"""What padding must be so that it is never the largest, by the kind of its type."""
+MAX_GROUP = 100
+"""Operators of one op; a concatenation of 400 tensors has as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Operators that compute one op.
+
+    Attributes:
+        spec: The op.
+        inputs: The tensors that it reads.
+        operators: Their numbers.
+    """
+
+    spec: OpSpec
+    inputs: tuple[int, ...]
+    operators: frozenset[int]
+
+    @property
+    def last(self) -> int:
+        """The operator that gives the op's output."""
+        return max(self.operators)
+
+
+def recognised(wiring: Wiring, index: int) -> Group:
+    """The largest group that ends in an operator whose code is among `RAISED`.
+
+    Raises:
+        InputError: If not even the operator alone is an op.
+    """
+    operator = wiring.file.operators[index]
+    for propose in _PROPOSALS.get(operator.code, ()):
+        with suppress(InputError):  # what was proposed cannot be, so it is not what the file has
+            group = propose(wiring, index)
+            if group and _is_closed(wiring, group):
+                return group
+    spec = raise_operator(wiring, operator)
+    return Group(spec, wiring.operands(operator), frozenset((index,)))
+
+
+def _is_closed(wiring: Wiring, group: Group) -> bool:
+    """Whether nothing outside reads what the group's operators pass to each other."""
+    outputs = {wiring.sources[tensor] for tensor in wiring.file.outputs}
+    for index in group.operators - {group.last}:
+        (tensor,) = wiring.file.operators[index].outputs
+        if wiring.sources[tensor] in outputs or not group.operators.issuperset(wiring.readers.get(tensor, ())):
+            return False
+    return True
+
+
+@dataclass(slots=True)
+class _Match:
+    """Compares the operators of one lowering with those of the file, from the last one backwards."""
+
+    wiring: Wiring
+    pattern: tuple[TfliteOp, ...]
+    inputs: dict[int, int] = field(default_factory=dict)
+    operators: set[int] = field(default_factory=set)
+
+    def operator(self, number: int, index: int) -> bool:
+        """Whether operator `index` of the file, and what it reads, is operator `number` of the lowering."""
+        wanted, found = self.pattern[number], self.wiring.file.operators[index]
+        if wanted.code != found.code or len(found.outputs) != 1:
+            return False
+        if any(found.options.get(name) != value for name, value in wanted.options.items()):
+            return False
+        if wanted.out_shape and self.wiring.shape(found.outputs[0]) != wanted.out_shape:
+            return False
+        self.operators.add(index)
+        orders = permutations(found.inputs) if wanted.code in COMMUTES else (found.inputs,)
+        return any(self._operands(wanted.inputs, order) for order in orders)
+
+    def _operands(self, wanted: tuple[Operand, ...], found: tuple[int, ...]) -> bool:
+        before = dict(self.inputs), set(self.operators)
+        if len(wanted) == len(found) and all(map(self._operand, wanted, found)):
+            return True
+        self.inputs, self.operators = before
+        return False
+
+    def _operand(self, wanted: Operand, tensor: int) -> bool:
+        match wanted:
+            case Input(index):
+                known = self.inputs.setdefault(index, tensor)
+                return not self.wiring.is_constant(tensor) and self.wiring.sources[known] == self.wiring.sources[tensor]
+            case Result(number):
+                producer = self.wiring.producer(tensor)
+                return producer is not None and self.operator(number, producer)
+            case Constant(value):
+                return self.wiring.is_constant(tensor) and self._is_equal(tensor, value)
+            case Parameter():
+                return self.wiring.is_constant(tensor)
+
+    def _is_equal(self, tensor: int, wanted: npt.NDArray[Any]) -> bool:
+        """As nearly as the constant can be stored; a number may be written as a tensor of equal ones."""
+        if wanted.dtype.kind != "f":
+            return self.wiring.integers(tensor) == wanted.ravel().tolist()
+        source = self.wiring.file.tensors[self.wiring.sources[tensor]]
+        size = math.prod(source.shape)
+        if size != wanted.size and (wanted.size != 1 or not self.wiring.uniform(tensor)):
+            return False
+        values, step = self.wiring.reals(tensor).ravel(), max(source.scale, default=0.0)
+        if len(source.scale) == 1 and source.type in ("INT8", "UINT8"):
+            scale, zero_point, limits = source.scale[0], (source.zero_point or (0,))[0], np.iinfo(source.type.lower())
+            low, high = scale * float(limits.min - zero_point), scale * float(limits.max - zero_point)
+            wanted = np.clip(wanted, low, high)
+        return bool(np.allclose(values, wanted.ravel(), rtol=1e-3, atol=0.51 * step + 1e-7))
+
+
+def _lowered(wiring: Wiring, index: int, *specs: OpSpec) -> Group | None:
+    """The group that ends in operator `index` and whose operators `lower` gives for one of `specs`.
+
+    Forms of the file's own type come first; others do write one form in the other type.
+    """
+    quantized = wiring.file.tensors[wiring.file.operators[index].outputs[0]].type in ("INT8", "UINT8")
+    for dtype in ("int8", "float32") if quantized else ("float32", "int8"):
+        for spec in specs:
+            pattern = lower(spec, dtype)
+            match = _Match(wiring, pattern)
+            if len(pattern) <= MAX_GROUP and match.operator(len(pattern) - 1, index):
+                inputs = tuple(match.inputs[i] for i in sorted(match.inputs))
+                if tuple(wiring.shape(tensor) for tensor in inputs) == spec.in_shapes:
+                    return Group(spec, inputs, frozenset(match.operators))
+    return None
+
+
+def _activations(*kinds: OpKind) -> Callable[[Wiring, int], Group | None]:
+    """Activations of the output's shape."""
+
+    def propose(wiring: Wiring, index: int) -> Group | None:
+        shape = wiring.shape(wiring.file.operators[index].outputs[0])
+        return _lowered(wiring, index, *(OpSpec(kind, (shape,), shape[2]) for kind in kinds))
+
+    return propose
+
+
+def _padded(wiring: Wiring, index: int) -> Group | None:
+    """A convolution behind a PAD."""
+    operator = wiring.file.operators[index]
+    before = _pad_before(wiring, operator)
+    if before is None or operator.options["padding"] != "VALID":
+        return None
+    spec = windowed(wiring, operator, padding_amounts(wiring, before[1]), before[1].inputs[0])
+    return Group(spec, (before[1].inputs[0],), frozenset((before[0], index)))
+
+
+def _pad_before(wiring: Wiring, operator: FileOperator) -> tuple[int, FileOperator] | None:
+    producer = wiring.producer(operator.inputs[0]) if operator.inputs else None
+    if producer is None or wiring.file.operators[producer].code != "PAD":
+        return None
+    return producer, wiring.file.operators[producer]
+
+
+def _average(wiring: Wiring, index: int) -> Group | None:
+    """Average pools, and pools of one pixel, as a depthwise convolution with equal weights, scaled or not."""
+    last = convolution = wiring.file.operators[index]
+    if last.code == "MUL":
+        producers = [wiring.producer(tensor) for tensor in wiring.operands(last)]
+        if len(producers) != 1 or producers[0] is None:
+            return None
+        convolution = wiring.file.operators[producers[0]]
+    if convolution.code != "DEPTHWISE_CONV_2D" or not wiring.is_constant(convolution.inputs[1]):
+        return None
+    before = _pad_before(wiring, convolution) if convolution.options["padding"] == "VALID" else None
+    around, image = (padding_amounts(wiring, before[1]), before[1].inputs[0]) if before else (None, None)
+    read = windowed(wiring, convolution, around, image)
+    pixels = math.prod(n + sum(pads) for n, pads in zip(read.in_shapes[0], read.explicit_padding, strict=False))
+    if pixels > MAX_POOL_PIXELS or read.dilation != (1, 1) or read.out_channels != read.in_shapes[0][2]:
+        return None
+    if not wiring.uniform(convolution.inputs[1]):
+        return None
+    kinds = [OpKind.AVG_POOL2D, OpKind.MAX_POOL2D] if read.kernel_size == (1, 1) else [OpKind.AVG_POOL2D]
+    return _lowered(wiring, index, *(replace(read, kind=kind, activation=fused(last)) for kind in kinds))
+
+
+def _max_pool(wiring: Wiring, index: int) -> Group | None:
+    """A pool with the lowest number around its input, and with a stride beyond its window."""
+    last = pool = wiring.file.operators[index]
+    picked = (1, 1)
+    if last.code == "DEPTHWISE_CONV_2D":
+        producer = wiring.producer(last.inputs[0])
+        if producer is None or wiring.file.operators[producer].code != "MAX_POOL_2D":
+            return None
+        pool, picked = wiring.file.operators[producer], pair(last, "strideH", "strideW")
+    if last is pool and (group := _behind_padv2(wiring, index)):
+        return group
+    pads: dict[int, Pair] = {1: (0, 0), 2: (0, 0)}
+    image = pool.inputs[0]
+    while (joined := _joined(wiring, image)) is not None:
+        image, axis, (before, after) = joined
+        if axis not in pads or pads[axis] != (0, 0):
+            return None
+        pads[axis] = before, after
+    around: Padding = "valid" if pads[1] == pads[2] == (0, 0) else (pads[1], pads[2])
+    read = windowed(wiring, pool, around, image)
+    stride = read.stride[0] * picked[0], read.stride[1] * picked[1]
+    return _lowered(wiring, index, replace(read, stride=stride, padding=around, activation=fused(last)))
+
+
+def _behind_padv2(wiring: Wiring, index: int) -> Group | None:
+    """As others write it: PADV2 with the lowest number."""
+    pool = wiring.file.operators[index]
+    producer = wiring.producer(pool.inputs[0])
+    pad = None if producer is None else wiring.file.operators[producer]
+    if pad is None or pad.code != "PADV2" or len(pad.inputs) != 3 or not wiring.is_constant(pad.inputs[2]):
+        return None
+    lowest = wiring.file.constant(wiring.sources[pad.inputs[2]])
+    if lowest.size != 1 or float(lowest.flat[0]) > LOWEST.get(lowest.dtype.kind, LOWEST["f"]):
+        return None
+    spec = windowed(wiring, pool, padding_amounts(wiring, pad), pad.inputs[0])
+    return Group(spec, (pad.inputs[0],), frozenset({index}.union(wiring.file.producers[t] for t in pad.outputs)))
+
+
+def _joined(wiring: Wiring, tensor: int) -> tuple[int, int, Pair] | None:
+    """What a concatenation with constants stands around: the tensor, the axis, and their sizes before and after."""
+    producer = wiring.producer(tensor)
+    operator = None if producer is None else wiring.file.operators[producer]
+    if operator is None or operator.code != "CONCATENATION":
+        return None
+    images, axis = wiring.operands(operator), operator.options["axis"]
+    if len(images) != 1 or axis not in (1, 2) or len(operator.inputs) == 1:
+        return None
+    sizes = [wiring.shape(t)[int(axis == 2)] for t in operator.inputs]
+    at = operator.inputs.index(images[0])
+    return images[0], 1 if axis == 1 else 2, (sum(sizes[:at]), sum(sizes[at + 1 :]))
+
+
+def _concat(wiring: Wiring, index: int) -> Group | None:
+    """Concatenations whose first part is another one, as full as it can be."""
+    tensors: list[int] = []
+    at: int | None = index
+    while at is not None and wiring.file.operators[at].code == "CONCATENATION" and len(tensors) < 4 * MAX_GROUP:
+        parts = wiring.file.operators[at].inputs
+        tensors[:1] = parts
+        at = wiring.producer(parts[0]) if parts else None
+        if at is None or len(wiring.file.operators[at].inputs) != MAX_CONCATENATED:
+            break
+    shapes = tuple(wiring.shape(tensor) for tensor in tensors)
+    if len(shapes) <= MAX_CONCATENATED or any(wiring.is_constant(tensor) for tensor in tensors):
+        return None
+    return _lowered(wiring, index, OpSpec(OpKind.CONCAT, shapes, sum(shape[2] for shape in shapes)))
+
+
+Proposal = Callable[[Wiring, int], Group | None]
+_PROPOSALS: dict[str, tuple[Proposal, ...]] = {
+    "MUL": (_activations(OpKind.HARD_SWISH, OpKind.SILU, OpKind.HARD_SIGMOID), _average),
+    "CONV_2D": (_padded,),
+    "DEPTHWISE_CONV_2D": (_max_pool, _average, _padded),
+    "MAX_POOL_2D": (_activations(OpKind.RELU, OpKind.RELU6), _max_pool),
+    "CONCATENATION": (_concat,),
+}
+"""By the code of the last operator, the largest groups first."""
