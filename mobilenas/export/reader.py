@@ -9,7 +9,7 @@ from mobilenas.export.delegation import delegation_warnings
 from mobilenas.export.raising import RAISED, fused
 from mobilenas.export.recognition import Group, recognised
 from mobilenas.export.tflite_file import FileOperator, TfliteFile
-from mobilenas.export.wiring import Wiring
+from mobilenas.export.wiring import Wiring, computes_sizes
 from mobilenas.graph import WEIGHTED, OpGraph, OpKind, OpNode, OpSpec, Shape
 
 ARITHMETIC = frozenset({"ADD", "SUB", "MUL", "DIV"})
@@ -66,7 +66,12 @@ def _check_known(wiring: Wiring) -> None:
 
 
 def _is_known(wiring: Wiring, operator: FileOperator) -> bool:
-    if operator.code in RAISED or operator.code in PARTS or operator.code == "SOFTMAX":
+    if (
+        computes_sizes(wiring.file, operator)
+        or operator.code in RAISED
+        or operator.code in PARTS
+        or operator.code == "SOFTMAX"
+    ):
         return True
     kept = wiring.sources[operator.outputs[0]] != operator.outputs[0]
     return kept or (operator.code in ARITHMETIC and len(wiring.operands(operator)) == 1)
@@ -103,10 +108,13 @@ class _Reading:
             tensor = operator.outputs[0]
             if index in groups:
                 self._add(groups[index], tensor)
-            elif index not in inner and self._wiring.sources[tensor] == tensor:
+            elif index not in inner and self._wiring.sources[tensor] == tensor and not self._is_size(operator):
                 self._leave_out(index, operator)
         outputs = tuple(self._value(tensor) for tensor in self._file.outputs)
         return OpGraph(input_shapes=inputs, nodes=tuple(self._nodes), outputs=outputs)
+
+    def _is_size(self, operator: FileOperator) -> bool:
+        return computes_sizes(self._file, operator)
 
     def _groups(self) -> dict[int, Group]:
         """By their last operator, found from the end of the file on."""
@@ -114,7 +122,7 @@ class _Reading:
         taken: set[int] = set()
         for index in reversed(range(len(self._file.operators))):
             operator = self._file.operators[index]
-            if index in taken or operator.code not in RAISED:
+            if index in taken or operator.code not in RAISED or self._is_size(operator):
                 continue
             try:
                 group = recognised(self._wiring, index)

@@ -106,7 +106,8 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         return load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         # the last two: element types that numpy does not have, such as bfloat16
-        raise InputError(f"cannot read weights {path}: {error}; give a .safetensors file of float32") from error
+        said = _plain(str(error))
+        raise InputError(f"cannot read weights {path}: {said}; give a .safetensors file of float32") from error
 
 
 def fitted(found: Mapping[str, npt.NDArray[Any]], graph: OpGraph, source: str) -> dict[str, Array]:
@@ -123,7 +124,7 @@ def fitted(found: Mapping[str, npt.NDArray[Any]], graph: OpGraph, source: str) -
     wanted = graph.state_shapes()
     extra = [name for name in found if name not in wanted and not name.endswith("num_batches_tracked")]
     problems = [f"{name} is missing" for name in wanted if name not in found]
-    problems += [f"{name} is not in the network" for name in extra]
+    problems += [f"{_plain(name)} is not in the network" for name in extra]
     for name, shape in wanted.items():
         if name in found:
             problems += tensor_problems(name, found[name], shape)
@@ -136,6 +137,11 @@ def require_fit(source: str, problems: Sequence[str]) -> None:
     if problems:
         rest = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise InputError(f"{source} does not fit the network: {'; '.join(problems[:3])}{rest}")
+
+
+def _plain(text: str) -> str:
+    """What a file says, short enough and printable for an error of one line."""
+    return "".join(character if character.isprintable() else "?" for character in text[:200])
 
 
 def tensor_problems(name: str, found: npt.NDArray[np.generic], shape: tuple[int, ...]) -> list[str]:

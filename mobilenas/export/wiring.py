@@ -52,7 +52,7 @@ class Wiring:
             sources.update((tensor, tensor) for tensor in operator.outputs)
             if _keeps_values(file, operator):
                 sources[operator.outputs[0]] = sources[operator.inputs[0]]
-            else:
+            elif not computes_sizes(file, operator):
                 for tensor in {sources[tensor] for tensor in operator.inputs if tensor >= 0}:
                     readers.setdefault(tensor, []).append(index)
         return cls(file, sources, readers)
@@ -123,6 +123,11 @@ class Wiring:
     def _uniform(self) -> dict[int, bool]:
         """By buffer, so that a large one that many tensors share is looked at once."""
         return {}
+
+
+def computes_sizes(file: TfliteFile, operator: FileOperator) -> bool:
+    """Whether an operator gives whole numbers: the shapes that a RESHAPE reads, worked out for any batch."""
+    return all(file.tensors[tensor].type in ("INT32", "INT64") for tensor in operator.outputs)
 
 
 def _keeps_values(file: TfliteFile, operator: FileOperator) -> bool:

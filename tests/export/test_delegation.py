@@ -1,0 +1,113 @@
+"""The warnings are what LiteRT does: each form is written, loaded, and seen on the delegate or off it."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from mobilenas import models
+from mobilenas.errors import InputError
+from mobilenas.export import TfliteFile, flatbuffer, random_weights, read_tflite, write_tflite
+from mobilenas.export.flatbuffer import FlatbufferModel
+from mobilenas.export.quantization import Quantization
+
+FUSED = {"fusedActivationFunction": "NONE"}
+SHAPE = (1, 8, 8, 4)
+ANY = Quantization(np.array([12 / 255], np.float32), 0)
+SHARE = Quantization(np.array([1 / 256], np.float32), -128)
+PADS = np.array([[0, 0], [1, 1], [1, 1], [0, 0]], np.int32)
+
+
+def pool(size: int, stride: int, activation: str = "NONE") -> dict[str, object]:
+    window = {"filterHeight": size, "filterWidth": size, "strideH": stride, "strideW": stride}
+    return {**window, "padding": "VALID", "fusedActivationFunction": activation}
+
+
+def written(code, options=None, shape=SHAPE, count=1, constants=(), quantized=False) -> bytes:
+    """A pool, which is delegated, then the operator in question."""
+    quantization = ANY if quantized else None
+    model = FlatbufferModel()
+    image = model.operator(
+        "MAX_POOL_2D", [model.input(SHAPE, "in", quantization)], SHAPE, pool(1, 1), "p", quantization
+    )
+    inputs = [image] * count + [model.constant(value, f"c{i}") for i, value in enumerate(constants)]
+    out = SHARE if quantized and code in ("LOGISTIC", "SOFTMAX") else quantization
+    return model.finish([model.operator(code, inputs, shape, options or {}, "op", out)], "a test")
+
+
+FORMS = [
+    ("HARD_SWISH", {}),
+    ("RELU", {}),
+    ("RELU6", {}),
+    ("LOGISTIC", {}),
+    ("SOFTMAX", {"options": {"beta": 1.0}}),
+    ("AVERAGE_POOL_2D", {"options": pool(2, 2), "shape": (1, 4, 4, 4)}),
+    ("AVERAGE_POOL_2D", {"options": pool(2, 3), "shape": (1, 3, 3, 4)}),
+    ("MAX_POOL_2D", {"options": pool(2, 2), "shape": (1, 4, 4, 4)}),
+    ("MAX_POOL_2D", {"options": pool(2, 3), "shape": (1, 3, 3, 4)}),
+    ("MAX_POOL_2D", {"options": pool(1, 1, "RELU")}),
+    ("MEAN", {"options": {"keepDims": True}, "shape": (1, 1, 1, 4), "constants": [np.array([1, 2], np.int32)]}),
+    ("PAD", {"shape": (1, 10, 10, 4), "constants": [PADS]}),
+    ("ADD", {"options": FUSED, "count": 2}),
+    ("MUL", {"options": FUSED, "count": 2}),
+    ("CONCATENATION", {"options": {"axis": 3, **FUSED}, "shape": (1, 8, 8, 20), "count": 5}),
+    ("CONCATENATION", {"options": {"axis": 3, **FUSED}, "shape": (1, 8, 8, 24), "count": 6}),
+]
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+@pytest.mark.parametrize(("code", "form"), FORMS)
+def test_a_warning_is_given_where_litert_does_not_delegate(process, monkeypatch, code, form, quantized):
+    monkeypatch.setitem(flatbuffer.OPTIONS, "SOFTMAX", "SoftmaxOptions")
+    data = written(code, **form, quantized=quantized)
+    undelegated = process.request("inspect", data, timeout_seconds=60)[0]["undelegated"]
+    warnings = read_tflite(data).warnings
+    assert bool(warnings) == (code in undelegated), (warnings, undelegated)
+    assert all(f"1 {code} in {'int8' if quantized else 'float32'} not delegated; instead: " in w for w in warnings)
+
+
+def test_softmax_and_arithmetic_with_constants_are_left_out_and_named(monkeypatch):
+    monkeypatch.setitem(flatbuffer.OPTIONS, "SOFTMAX", "SoftmaxOptions")
+    assert read_tflite(written("SOFTMAX", {"beta": 1.0})).left_out == {"SOFTMAX": 1}
+    scaled = read_tflite(written("MUL", {"fusedActivationFunction": "RELU6"}, constants=[np.ones(4, np.float32)]))
+    assert scaled.left_out == {"MUL": 1}
+    assert [str(node.spec.kind) for node in scaled.graph.nodes] == ["max_pool2d", "relu6"]
+
+
+def test_padv2_of_the_lowest_number_belongs_to_the_pool_behind_it():
+    model = FlatbufferModel()
+    lowest = model.constant(np.array(-np.inf, np.float32), "lowest")
+    image = model.input(SHAPE, "in")
+    image = model.operator("PADV2", [image, model.constant(PADS, "pads"), lowest], (1, 10, 10, 4), {}, "pad")
+    network = read_tflite(
+        model.finish([model.operator("MAX_POOL_2D", [image], (1, 4, 4, 4), pool(3, 2), "p")], "a test")
+    )
+    (node,) = network.graph.nodes
+    assert (node.spec.explicit_padding, node.spec.stride) == (((1, 1), (1, 1)), (2, 2))
+    assert "PADV2" in network.warnings[0]
+
+
+def test_an_unknown_operator_is_named():
+    with pytest.raises(InputError, match=r"unknown operators: TANH; the graph has CONV_2D"):
+        read_tflite(written("TANH"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_options_and_tensors_are_what_the_generated_schema_reads(dtype):
+    graph = models.get("mobilenet_v3_small", resolution=64).graph()
+    data = write_tflite(graph, random_weights(graph), dtype=dtype)
+    found, wanted = TfliteFile.parse(data), schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    subgraph = wanted.subgraphs[0]
+    assert len(found.operators) == len(subgraph.operators) > 50
+    for mine, theirs in zip(found.operators, subgraph.operators, strict=True):
+        assert (list(mine.inputs), list(mine.outputs)) == (list(theirs.inputs), list(theirs.outputs))
+        for name, value in mine.options.items():
+            enum = flatbuffer.ENUMS.get(name)
+            number = getattr(theirs.builtinOptions, name, 0)
+            assert (getattr(enum, value) if enum else value) == number, (mine, name)
+    for mine, theirs in zip(found.tensors, subgraph.tensors, strict=True):
+        assert (mine.name, list(mine.shape)) == (theirs.name.decode(), [int(size) for size in theirs.shape])
+        assert getattr(schema.TensorType, mine.type) == theirs.type
+        if theirs.quantization is not None and theirs.quantization.scale is not None:
+            np.testing.assert_array_equal(mine.scale, theirs.quantization.scale)
+            np.testing.assert_array_equal(mine.zero_point, theirs.quantization.zeroPoint)
+            assert mine.axis == theirs.quantization.quantizedDimension
