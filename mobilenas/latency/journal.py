@@ -54,7 +54,7 @@ class Journal:
                 return False
             for line in lines[1:]:
                 self._take(line)
-        except (ValueError, KeyError, TypeError, InputError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, InputError):
             return False
         if len(whole) != len(data):
             os.truncate(self._path, len(whole))
@@ -63,7 +63,7 @@ class Journal:
     def _take(self, line: dict[str, Any]) -> None:
         if "op" in line:
             op_visit = float(line["us"]), int(line["runs"]), float(line["beside_us"])
-            self.ops.setdefault(read_op(line["op"]), []).append(op_visit)
+            self.ops.setdefault(read_op([str(column) for column in line["op"]]), []).append(op_visit)
         else:
             visit = float(line["us"]), float(line["beside_us"])
             self.networks.setdefault(line["network"], []).append(visit)

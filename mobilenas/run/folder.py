@@ -143,7 +143,7 @@ class RunFolder:
             try:
                 entry = json.loads(line)
                 self._answers[entry["key"]] = entry["answer"]
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise InputError(f"{path} line {number}: not a journal entry; restore the file") from error
 
 

@@ -20,10 +20,11 @@ DATA = Path(os.environ.get("MOBILENAS_TEST_DATA", "../shared/data"))
 
 def refused_or_read(data: bytes) -> None:
     try:
-        read_tflite(data)
+        said = str(read_tflite(data).graph.macs)
     except InputError as error:
-        assert len(str(error).splitlines()) == 1
-        assert len(str(error)) < 1000
+        said = str(error)
+    assert len(said.splitlines()) == 1
+    assert len(said) < 1000
 
 
 @pytest.mark.parametrize("data", FILES)

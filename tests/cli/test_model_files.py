@@ -1,0 +1,47 @@
+"""info and predict of a .tflite say what they say of the network that it was written from."""
+
+import json
+
+import pytest
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_info_of_a_file_is_that_of_its_network(answer, tmp_path, tiny, dtype):
+    file = tmp_path / "net.tflite"
+    answer("export", tiny, "--dtype", dtype, "--out", file)
+    found, wanted = answer("info", file), answer("info", tiny)
+    assert (found["name"], found["dtype"], found["warnings"], found["left_out"]) == ("net", dtype, [], {})
+    for key in ("macs", "resolution", "num_classes"):
+        assert found[key] == wanted[key]
+    assert [{**op, "params": 0} for op in found["ops"]] == [{**op, "params": 0} for op in wanted["ops"]]
+
+
+def test_predict_of_a_file_is_that_of_its_network(answer, table, tmp_path, tiny):
+    file = tmp_path / "net.tflite"
+    answer("export", tiny, "--out", file)
+    found, wanted = answer("predict", file, tiny, "--device", "fake", "--no-measure")
+    for key in ("latency_ms", "low_ms", "high_ms", "footprint_ms", "ops"):
+        assert found[key] == wanted[key]
+
+
+def test_a_dtype_that_the_file_has_not(answer, refused, table, tmp_path, tiny):
+    file = tmp_path / "net.tflite"
+    answer("export", tiny, "--dtype", "int8", "--out", file)
+    assert "the file is int8, not float32; leave --dtype out" in refused(
+        2, "predict", file, "--device", "fake", "--dtype", "float32"
+    )
+
+
+def test_a_damaged_file_is_refused_before_the_runtime_sees_it(answer, refused, tmp_path, tiny):
+    file = tmp_path / "net.tflite"
+    answer("export", tiny, "--out", file)
+    file.write_bytes(file.read_bytes()[:2000])
+    for command in (["info"], ["predict", "--device", "fake"], ["measure", "--device", "fake"]):
+        assert "damaged" in refused(2, command[0], file, *command[1:])
+
+
+def test_json_stays_one_document(mobilenas, answer, tmp_path, tiny):
+    file = tmp_path / "net.tflite"
+    answer("export", tiny, "--out", file)
+    code, out, _ = mobilenas("info", file, "--json")
+    assert (code, json.loads(out)["name"]) == (0, "net")
