@@ -4,16 +4,23 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, shorten
 from mobilenas.export.delegation import delegation_warnings
 from mobilenas.export.raising import RAISED, fused
 from mobilenas.export.recognition import Group, recognised
-from mobilenas.export.tflite_file import FileOperator, TfliteFile
+from mobilenas.export.tflite_file import MAX_OPERANDS, FileOperator, TfliteFile
 from mobilenas.export.wiring import Wiring, computes_sizes
 from mobilenas.graph import WEIGHTED, OpGraph, OpKind, OpNode, OpSpec, Shape
 
 ARITHMETIC = frozenset({"ADD", "SUB", "MUL", "DIV"})
 """With a constant: scaling of inputs, or a batch norm that nobody folded."""
+OPERANDS = {
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), (2, 3)),
+    **dict.fromkeys(("PAD", "MEAN", *ARITHMETIC), (2, 2)),
+    **dict.fromkeys(("PADV2", "SLICE"), (3, 3)),
+    "CONCATENATION": (1, MAX_OPERANDS),
+}
+"""How many operands an operator has, at least and at most; every other has one."""
 PARTS = frozenset({"PADV2"})
 """What is an op only together with others."""
 SHOWN = 5
@@ -59,10 +66,16 @@ def read_tflite(data: bytes) -> TfliteNetwork:
 
 
 def _check_known(wiring: Wiring) -> None:
-    """Raises `InputError` with the names of all operators that no rule reads."""
+    """Raises `InputError` with the names of all operators that no rule reads, or for one that lacks an operand."""
     codes = [operator.code for operator in wiring.file.operators if not _is_known(wiring, operator)]
     if codes:
         raise InputError(f"unknown operators: {counted(Counter(codes), SHOWN)}; the graph has {', '.join(RAISED)}")
+    for index, operator in enumerate(wiring.file.operators):
+        least, most = OPERANDS.get(operator.code, (1, 1))
+        given = operator.inputs
+        known = operator.code in RAISED or operator.code in PARTS or operator.code == "SOFTMAX"
+        if known and not (least <= len(given) <= most and min(given[:least]) >= 0):
+            raise InputError(f"damaged: operator {index} ({operator.code}) has the operands {shorten(list(given))}")
 
 
 def _is_known(wiring: Wiring, operator: FileOperator) -> bool:
