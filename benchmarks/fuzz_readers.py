@@ -161,14 +161,14 @@ def case(reader: Reader, name: str, seed: int, index: int) -> bytes:
     return damaged(sample, random, other)
 
 
-def outcome(reader: Reader, data: bytes) -> str:
+def outcome(reader: Reader, data: bytes, seconds: float = LIMIT_SECONDS) -> str:
     """What became of one file: "accepted", "refused", or what is wrong."""
     from mobilenas.errors import MobilenasError
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / reader.name
         path.write_bytes(data)
-        signal.setitimer(signal.ITIMER_REAL, LIMIT_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             reader.read(path)
         except MobilenasError as error:
@@ -177,7 +177,7 @@ def outcome(reader: Reader, data: bytes) -> str:
                 return f"an error of {len(text.splitlines())} lines and {len(text)} characters"
             return "refused"
         except TimeoutError:
-            return f"longer than {LIMIT_SECONDS} s"
+            return f"longer than {seconds} s"
         except BaseException as error:
             return f"{type(error).__name__}: {str(error)[:200]}"
         finally:
@@ -200,7 +200,7 @@ def child(name: str, seed: int, start: int, stop: int) -> None:
 
     signal.signal(signal.SIGALRM, too_long)
     for sample in reader.samples:
-        whole = outcome(reader, sample)
+        whole = outcome(reader, sample, seconds=300)  # the first loads the libraries
         if whole != "accepted":
             raise SystemExit(f"an undamaged file is not accepted: {whole}")
     limit = LIMIT_BYTES + mapped_bytes()
