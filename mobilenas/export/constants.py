@@ -29,9 +29,10 @@ class Stored:
 def parameters(node: OpNode, weights: Weights) -> dict[str, npt.NDArray[Any]]:
     """Folded weight and bias in TFLite's layout: OHWI, depthwise 1HWO, fully connected (O, I) over (H, W, C).
 
-    For a slice, where it begins; nothing for other nodes without weights.
+    For a slice, and for a concatenation of one part, which is written as one, where it begins; nothing for other nodes
+    without weights.
     """
-    if node.spec.kind is OpKind.SLICE:
+    if node.spec.kind in (OpKind.SLICE, OpKind.CONCAT):
         return {"begin": np.array([0, 0, 0, node.first_channel], np.int32)}
     if node.spec.kind not in WEIGHTED:
         return {}

@@ -105,7 +105,7 @@ def _silu(spec: OpSpec) -> tuple[TfliteOp, ...]:
 def _concat(spec: OpSpec) -> tuple[TfliteOp, ...]:
     """XNNPACK concatenates two to five tensors: one is kept as it is, and more are added to what is there."""
     if len(spec.in_shapes) == 1:
-        return _slice(spec, Constant(np.zeros(4, np.int32)))
+        return _slice(spec)
     parts: list[Operand] = [Input(i) for i in range(len(spec.in_shapes))]
     channels = [shape[2] for shape in spec.in_shapes]
     height, width, _ = spec.out_shape
@@ -119,9 +119,9 @@ def _concat(spec: OpSpec) -> tuple[TfliteOp, ...]:
     return tuple(operators)
 
 
-def _slice(spec: OpSpec, begin: Operand) -> tuple[TfliteOp, ...]:
+def _slice(spec: OpSpec) -> tuple[TfliteOp, ...]:
     size = Constant(np.array([1, *spec.out_shape], np.int32))
-    return (TfliteOp("SLICE", (Input(), begin, size), spec.out_shape),)
+    return (TfliteOp("SLICE", (Input(), Parameter("begin"), size), spec.out_shape),)
 
 
 def _channel_shuffle(spec: OpSpec) -> tuple[TfliteOp, ...]:
@@ -155,7 +155,7 @@ _RULES: dict[OpKind, Callable[[OpSpec], tuple[TfliteOp, ...]]] = {
     OpKind.ADD: _two("ADD"),
     OpKind.MUL: _two("MUL"),
     OpKind.CONCAT: _concat,
-    OpKind.SLICE: lambda spec: _slice(spec, Parameter("begin")),
+    OpKind.SLICE: _slice,
     OpKind.CHANNEL_SHUFFLE: _channel_shuffle,
     OpKind.RELU: _elementwise("RELU"),
     OpKind.RELU6: _elementwise("RELU6"),

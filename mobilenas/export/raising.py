@@ -158,13 +158,25 @@ def _concat(wiring: Wiring, operator: FileOperator) -> OpSpec:
     return OpSpec(OpKind.CONCAT, shapes, sum(shape[2] for shape in shapes))
 
 
+def first_channel(wiring: Wiring, operator: FileOperator) -> int:
+    """Where the channels that a SLICE keeps begin."""
+    return wiring.integers(_input(operator, 1))[-1]
+
+
 def _slice(wiring: Wiring, operator: FileOperator) -> OpSpec:
     height, width, channels = wiring.shape(_input(operator, 0))
     begin, size = (wiring.integers(_input(operator, i)) for i in (1, 2))
-    if any(begin) or size[:3] != [1, height, width] or len(size) != 4:
-        raise InputError(f"the part from {begin} of size {size} is not accepted; give the first channels")
-    kept = channels if size[3] == -1 else size[3]
+    if len(begin) != 4 or any(begin[:3]) or size[:3] != [1, height, width] or len(size) != 4:
+        raise InputError(f"the part from {begin} of size {size} is not accepted; give some of the channels")
+    kept = channels - begin[3] if size[3] == -1 else size[3]
+    if not (kept >= 1 and 0 <= begin[3] <= channels - kept):
+        raise InputError(f"damaged: {kept} channels from {begin[3]} of {channels}")
     return OpSpec(OpKind.SLICE, ((height, width, channels),), kept)
+
+
+def _transpose(wiring: Wiring, operator: FileOperator) -> OpSpec:
+    order = wiring.integers(_input(operator, 1))
+    raise InputError(f"axes in the order {order} are not accepted, but for a shuffle of channels")
 
 
 def _elementwise(kind: OpKind) -> Callable[[Wiring, FileOperator], OpSpec]:
@@ -188,8 +200,9 @@ RAISED: dict[str, Callable[[Wiring, FileOperator], OpSpec]] = {
     "RELU6": _elementwise(OpKind.RELU6),
     "HARD_SWISH": _elementwise(OpKind.HARD_SWISH),
     "LOGISTIC": _elementwise(OpKind.SIGMOID),
+    "TRANSPOSE": _transpose,
 }
-"""Every operator that is an op by itself."""
+"""Every operator that is an op by itself, or the one of a group that is."""
 
 
 def _input(operator: FileOperator, index: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mobilenas.errors import InputError, shorten
 from mobilenas.export.delegation import delegation_warnings
-from mobilenas.export.raising import RAISED, fused
+from mobilenas.export.raising import RAISED, first_channel, fused
 from mobilenas.export.recognition import Group, recognised
 from mobilenas.export.tflite_file import MAX_OPERANDS, FileOperator, TfliteFile
 from mobilenas.export.wiring import Wiring, computes_sizes
@@ -16,7 +16,7 @@ ARITHMETIC = frozenset({"ADD", "SUB", "MUL", "DIV"})
 """With a constant: scaling of inputs, or a batch norm that nobody folded."""
 OPERANDS = {
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), (2, 3)),
-    **dict.fromkeys(("PAD", "MEAN", *ARITHMETIC), (2, 2)),
+    **dict.fromkeys(("PAD", "MEAN", "TRANSPOSE", *ARITHMETIC), (2, 2)),
     **dict.fromkeys(("PADV2", "SLICE"), (3, 3)),
     "CONCATENATION": (1, MAX_OPERANDS),
 }
@@ -135,7 +135,8 @@ class _Reading:
         taken: set[int] = set()
         for index in reversed(range(len(self._file.operators))):
             operator = self._file.operators[index]
-            if index in taken or operator.code not in RAISED or self._is_size(operator):
+            kept = self._wiring.sources[operator.outputs[0]] != operator.outputs[0]
+            if index in taken or kept or operator.code not in RAISED or self._is_size(operator):
                 continue
             try:
                 group = recognised(self._wiring, index)
@@ -161,6 +162,7 @@ class _Reading:
             weight_name=self._weight_names.setdefault(self._wiring.sources[operator.inputs[1]], name)
             if weighted
             else "",
+            first_channel=first_channel(self._wiring, operator) if group.spec.kind is OpKind.SLICE else 0,
         )
         read = tuple(self._shapes[i] for i in node.inputs)
         if read != group.spec.in_shapes:

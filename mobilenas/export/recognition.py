@@ -270,6 +270,21 @@ def _concat(wiring: Wiring, index: int) -> Group | None:
     return _lowered(wiring, index, OpSpec(OpKind.CONCAT, shapes, sum(shape[2] for shape in shapes)))
 
 
+def _shuffle(wiring: Wiring, index: int) -> Group | None:
+    """Channels as a matrix that is transposed; the RESHAPEs around it change no values."""
+    operator = wiring.file.operators[index]
+    before = wiring.file.producers.get(operator.inputs[0])
+    rows = wiring.file.tensors[operator.inputs[0]].shape
+    if before is None or len(rows) != 3 or wiring.integers(operator.inputs[1]) != [0, 2, 1]:
+        return None
+    image = wiring.file.operators[before].inputs[0]
+    height, width, channels = wiring.shape(image)
+    if rows[0] != height * width or rows[1] * rows[2] != channels:
+        return None
+    spec = OpSpec(OpKind.CHANNEL_SHUFFLE, ((height, width, channels),), channels, groups=rows[1])
+    return Group(spec, (image,), frozenset((index,)))
+
+
 Proposal = Callable[[Wiring, int], Group | None]
 _PROPOSALS: dict[str, tuple[Proposal, ...]] = {
     "MUL": (_activations(OpKind.HARD_SWISH, OpKind.SILU, OpKind.HARD_SIGMOID), _average),
@@ -277,5 +292,6 @@ _PROPOSALS: dict[str, tuple[Proposal, ...]] = {
     "DEPTHWISE_CONV_2D": (_max_pool, _average, _padded),
     "MAX_POOL_2D": (_activations(OpKind.RELU, OpKind.RELU6), _max_pool),
     "CONCATENATION": (_concat,),
+    "TRANSPOSE": (_shuffle,),
 }
 """By the code of the last operator, the largest groups first."""

@@ -67,9 +67,21 @@ class TestNothing(SpaceContract):
     [
         (
             BROKEN_SEARCHER,
-            {"test_the_seed_decides", "test_it_goes_on_from_its_state", "test_it_goes_on_from_its_trials"},
+            {
+                "test_the_seed_decides",
+                "test_it_goes_on_from_its_state",
+                "test_it_goes_on_from_its_trials",
+                "test_batches_are_feasible_and_go_on_from_a_state",
+            },
         ),
-        (BROKEN_SPACE, {"test_factors_add_up_to_the_graph", "test_distinct_ops_hold_those_of_every_network"}),
+        (
+            BROKEN_SPACE,
+            {
+                "test_factors_add_up_to_the_graph",
+                "test_compiled_costs_are_those_of_the_graphs",
+                "test_distinct_ops_hold_those_of_every_network",
+            },
+        ),
         (BROKEN_BLOCK, {"test_every_value_is_read"}),
     ],
     ids=["searcher", "space", "block"],
