@@ -13,17 +13,20 @@ DEMO := search --device host --data digits --target-ms 0.25 --trials 6 --trial-e
 # Where the emulated aarch64 device looks for it; `make sysroot SYSROOT=folder` puts it elsewhere.
 SYSROOT ?=
 
-.PHONY: demo test test-slow check format clean sysroot
+.PHONY: demo test test-slow test-exhaustive check format clean sysroot
 
 demo: $(INSTALLED)
 	rm -rf runs/demo
 	OMP_NUM_THREADS=1 $(BIN)/mobilenas $(DEMO)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not exhaustive"
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest $(PARALLEL) -m slow
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not exhaustive"
+
+test-exhaustive: $(INSTALLED)
+	$(BIN)/python -m pytest $(PARALLEL) -m exhaustive
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

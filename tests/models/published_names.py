@@ -1,4 +1,4 @@
-"""The published networks as test parameters; those that take long are marked slow."""
+"""The published networks as test parameters; the large ones are marked exhaustive."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ ALWAYS = (
 
 def published_names() -> list[Any]:
     """Every name, one parameter each."""
-    return [pytest.param(name, marks=() if _is_quick(name) else pytest.mark.slow) for name in models.names()]
+    return [pytest.param(name, marks=() if _is_quick(name) else pytest.mark.exhaustive) for name in models.names()]
 
 
 def _is_quick(name: str) -> bool:

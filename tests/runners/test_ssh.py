@@ -168,7 +168,7 @@ def test_a_killed_client_leaves_nothing_running(board, changed_agent, tmp_path):
     wait_for_agents(0)
 
 
-@pytest.mark.parametrize("cuts", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cuts", [3, pytest.param(20, marks=pytest.mark.exhaustive)])
 def test_profiling_goes_on_after_cuts_at_random_points(board, cable, tmp_path, monkeypatch, cuts):
     monkeypatch.setattr("mobilenas.latency.steady.RETRIES", 0)  # what else runs here does not matter
     monkeypatch.setattr("mobilenas.latency.profiling.CHUNK", 4)
