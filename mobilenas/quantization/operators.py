@@ -91,6 +91,12 @@ def _reshape(op: TfliteOp, x: Tensor, shape: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(len(x), *rows)
 
 
+def _concatenation(op: TfliteOp, *parts: Tensor) -> Tensor:
+    """A part that is constant stands there once for all images."""
+    count = max(len(part) for part in parts)
+    return torch.cat([part.expand(count, -1, -1, -1) for part in parts], AXES[_integer(op, "axis")])
+
+
 _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _convolution,
@@ -105,5 +111,5 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "MUL": lambda op, a, b: a * b,
     "LOGISTIC": lambda op, x: torch.sigmoid(x),
     "QUANTIZE": lambda op, x: x.clone(),
-    "CONCATENATION": lambda op, *parts: torch.cat(parts, AXES[_integer(op, "axis")]),
+    "CONCATENATION": _concatenation,
 }

@@ -12,7 +12,8 @@ from mobilenas.verification.checked_export import ExportSettings, checked_export
 def shuffled(num_classes: int = 10) -> Network:
     """A unit of ShuffleNetV2: half the channels go past the convolution, then both are shuffled."""
     builder = GraphBuilder((16, 16, 3))
-    x = builder.conv2d(builder.inputs[0], 16, name="stem", kernel_size=3, stride=2, activation="relu")
+    x = builder.conv2d(builder.inputs[0], 16, name="stem", kernel_size=3, activation="relu")
+    x = builder.max_pool2d(x, name="shrink", kernel_size=3, stride=2, padding=((1, 1), (1, 1)))
     past = builder.slice(x, 8, name="past")
     through = builder.slice(x, 8, name="through", first_channel=8)
     through = builder.depthwise_conv2d(through, name="depthwise")
