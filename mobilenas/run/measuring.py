@@ -35,10 +35,10 @@ def measure_interleaved(folder: RunFolder, key: str, device: Device, arch: Arch,
             raise DeviceError(f"{device.name} does not run {arch.name}: {reason}")
         return asdict(
             Measured(
-                latency_ms=own.latency_ms,
+                latency_ms=own.unit.milliseconds(own.seen_us),
                 p10_ms=own.unit.show(own.p10_us),
                 p90_ms=own.unit.show(own.p90_us),
-                reference_ms=other.latency_ms,
+                reference_ms=other.unit.milliseconds(other.seen_us),
                 delegates=own.delegates,
             )
         )

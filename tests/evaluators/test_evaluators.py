@@ -140,7 +140,7 @@ def test_an_evaluation_out_of_range_names_the_field(field, value):
 def test_evaluators_are_found_by_file_name():
     assert list(EVALUATORS) == ["imagenet_surrogate", "short_training"]
     assert EVALUATORS["short_training"] is ShortTraining
-    with pytest.raises(InputError, match="unknown evaluator 'short'; did you mean: .*short_training"):
+    with pytest.raises(InputError, match=r"unknown evaluator 'short'; did you mean: .*short_training"):
         EVALUATORS["short"]
 
 

@@ -43,6 +43,15 @@ def test_merged_beside_a_reference():
     merged = Timing.merged(apart, usual_us=5.0)
     assert merged.latency_us == pytest.approx(9.25)
     assert merged.visit_us == (10, 12, 9)
+    assert merged.seen_us == merged.latency_us
+
+
+def test_no_more_is_promised_than_was_seen():
+    """A reference that is slow by a quarter: the latency is corrected, what may be promised is not."""
+    slow = [replace(Timing.from_visits([[us] * 5], delegates=1), beside_us=6.25) for us in (10, 12, 11)]
+    merged = Timing.merged(slow, usual_us=5.0)
+    assert merged.latency_us == pytest.approx(8.4)  # the lower quartile of 8 and 9.6
+    assert merged.seen_us == merged.p10_us == pytest.approx(10.2)
 
 
 def test_a_device_that_gives_one_figure_a_visit_has_no_percentiles():
