@@ -1,7 +1,8 @@
 """What every searcher must do."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Protocol
 
 import numpy as np
@@ -58,8 +59,8 @@ class SearcherContract:
 
     def test_the_seed_decides(self, factory: SearcherFactory) -> None:
         one, same, other = (proposals(factory(below(0.4), seed=seed), TRIALS) for seed in (3, 3, 4))
-        assert one == same
-        assert one != other
+        assert first_difference(one, same) is None
+        assert first_difference(one, other) is not None
 
     @pytest.mark.parametrize("done", [0, 1, 7, 26])
     def test_it_goes_on_from_its_state(self, factory: SearcherFactory, done: int) -> None:
@@ -68,7 +69,8 @@ class SearcherContract:
         before = proposals(first, done)
         second = factory(below(0.4), seed=0, budget=BUDGET)
         second.load_state_dict(json.loads(json.dumps(first.state_dict(), allow_nan=False)))
-        assert before + proposals(second, TRIALS - done, start=done) == undisturbed
+        resumed = before + proposals(second, TRIALS - done, start=done)
+        assert first_difference(resumed, undisturbed) is None
 
     def test_it_goes_on_from_its_trials(self, factory: SearcherFactory) -> None:
         first = factory(below(0.4), seed=0, budget=BUDGET)
@@ -78,7 +80,7 @@ class SearcherContract:
         for trial in history:
             assert second.ask() == trial.genotype
             second.tell(trial)
-        assert proposals(second, 5, start=TRIALS) == proposals(first, 5, start=TRIALS)
+        assert first_difference(proposals(second, 5, start=TRIALS), proposals(first, 5, start=TRIALS)) is None
 
     def test_several_are_asked_for_before_one_is_told(self, factory: SearcherFactory) -> None:
         searcher = factory(below(0.4), seed=0, budget=BUDGET)
@@ -95,12 +97,12 @@ class SearcherContract:
         assert first.batch >= 1
         assert len(batch) == 6
         assert all(feasible.contains(genotype) for genotype in batch)
-        assert same.ask_batch(6) == batch
+        assert first_difference(same.ask_batch(6), batch) is None
         for index, genotype in enumerate(batch):
             first.tell(trial_of(index, genotype))
         second = factory(feasible, seed=0, budget=BUDGET)
         second.load_state_dict(json.loads(json.dumps(first.state_dict(), allow_nan=False)))
-        assert second.ask_batch(3) == first.ask_batch(3)
+        assert first_difference(second.ask_batch(3), first.ask_batch(3)) is None
         assert second.ask() == first.ask()
 
     def test_failed_trials_do_not_stop_it(self, factory: SearcherFactory) -> None:
@@ -144,3 +146,9 @@ def proposals(
         found.append(searcher.ask())
         searcher.tell(trial_of(index, found[-1], failed=failed(index)))
     return found
+
+
+def first_difference(found: Sequence[Genotype], wanted: Sequence[Genotype]) -> int | None:
+    """Which proposal differs; where CI has pytest compare such lists number by number, it takes minutes."""
+    pairs = zip_longest(found, wanted)
+    return next((index for index, (one, other) in enumerate(pairs) if one != other), None)
