@@ -189,7 +189,7 @@ class _Reading:
         self._nodes.append(node)
 
     def _value(self, tensor: int) -> int:
-        source = self._wiring.sources[tensor]
+        source = self._wiring.sources.get(tensor, -1)
         if source not in self._values:
             raise InputError(f"tensor {self._file.tensors[tensor].name!r} is a constant, not a value of the network")
         return self._values[source]
