@@ -119,7 +119,7 @@ def windowed(wiring: Wiring, operator: FileOperator, around: Padding | None = No
 def _fully_connected(wiring: Wiring, operator: FileOperator) -> OpSpec:
     """On the flattened input, or, where the weights read the channels alone, on every pixel."""
     channels, read = weight_shape(wiring, operator, 2)
-    image, own = wiring.sources[_input(operator, 0)], wiring.file.tensors[operator.inputs[0]].shape
+    image, own = wiring.image(_input(operator, 0)), wiring.file.tensors[operator.inputs[0]].shape
     shape = wiring.shape(image) if math.prod(wiring.file.tensors[image].shape) == math.prod(own) else (1, 1, read)
     if operator.options["weightsFormat"]:
         raise InputError("its weights are shuffled")

@@ -1,7 +1,7 @@
 """read_tflite: a TFLite file as an OpGraph."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mobilenas.errors import InputError, shorten
@@ -62,7 +62,8 @@ def read_tflite(data: bytes) -> TfliteNetwork:
     wiring = Wiring.of(file)
     _check_known(wiring)
     reading = _Reading(wiring)
-    return TfliteNetwork(reading.graph(), _dtype(wiring), reading.left_out, delegation_warnings(wiring))
+    graph = reading.graph()
+    return TfliteNetwork(graph, _dtype(wiring, reading.weighted), reading.left_out, delegation_warnings(wiring))
 
 
 def _check_known(wiring: Wiring) -> None:
@@ -108,6 +109,7 @@ class _Reading:
         self._names: set[str] = set()
         self._weight_names: dict[int, str] = {}
         self.left_out: Counter[str] = Counter()
+        self.weighted: list[FileOperator] = []
 
     def graph(self) -> OpGraph:
         """The operators in the order of the file, each group where its last one stands."""
@@ -153,6 +155,8 @@ class _Reading:
     def _add(self, group: Group, tensor: int) -> None:
         operator = self._file.operators[group.last]
         weighted = group.spec.kind in WEIGHTED
+        if weighted:
+            self.weighted.append(operator)
         name = self._name(tensor)
         node = OpNode(
             name=name,
@@ -211,12 +215,10 @@ class _Reading:
         return name
 
 
-def _dtype(wiring: Wiring) -> str:
-    """By what most of the operators with weights read."""
+def _dtype(wiring: Wiring, weighted: Sequence[FileOperator]) -> str:
+    """By what most of the ops with weights read; the equal weights of a pool stand in any type."""
     kinds: Counter[str] = Counter()
-    for operator in wiring.file.operators:
-        if operator.code not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-            continue
+    for operator in weighted:
         types = [wiring.file.tensors[t].type for t in (operator.inputs[0], wiring.sources[operator.inputs[1]])]
         kinds[_kind(types)] += 1
     return kinds.most_common(1)[0][0] if kinds else _kind(_types(wiring, wiring.file.operators))

@@ -164,10 +164,10 @@ def _activations(*kinds: OpKind) -> Callable[[Wiring, int], Group | None]:
 
 
 def _padded(wiring: Wiring, index: int) -> Group | None:
-    """A convolution behind a PAD."""
+    """A convolution behind a PAD; one that pads by itself too is two ops."""
     operator = wiring.file.operators[index]
     before = _pad_before(wiring, operator)
-    if before is None or operator.options["padding"] != "VALID":
+    if before is None or windowed(wiring, operator).explicit_padding != ((0, 0), (0, 0)):
         return None
     spec = windowed(wiring, operator, padding_amounts(wiring, before[1]), before[1].inputs[0])
     return Group(spec, (before[1].inputs[0],), frozenset((before[0], index)))
@@ -190,13 +190,22 @@ def _average(wiring: Wiring, index: int) -> Group | None:
         convolution = wiring.file.operators[producers[0]]
     if convolution.code != "DEPTHWISE_CONV_2D" or not wiring.is_constant(convolution.inputs[1]):
         return None
+    if not wiring.uniform(convolution.inputs[1]):
+        return None
     before = _pad_before(wiring, convolution) if convolution.options["padding"] == "VALID" else None
-    around, image = (padding_amounts(wiring, before[1]), before[1].inputs[0]) if before else (None, None)
-    read = windowed(wiring, convolution, around, image)
+    if before:
+        with suppress(InputError):  # as in a window of nothing but padding: then the PAD is an op by itself
+            around, image = padding_amounts(wiring, before[1]), before[1].inputs[0]
+            if group := _pooled(wiring, index, windowed(wiring, convolution, around, image)):
+                return group
+    return _pooled(wiring, index, windowed(wiring, convolution))
+
+
+def _pooled(wiring: Wiring, index: int, read: OpSpec) -> Group | None:
+    """The pool that a depthwise convolution with equal weights is, or that it and the MUL behind it are."""
+    last = wiring.file.operators[index]
     pixels = math.prod(n + sum(pads) for n, pads in zip(read.in_shapes[0], read.explicit_padding, strict=False))
     if pixels > MAX_POOL_PIXELS or read.dilation != (1, 1) or read.out_channels != read.in_shapes[0][2]:
-        return None
-    if not wiring.uniform(convolution.inputs[1]):
         return None
     kinds = [OpKind.AVG_POOL2D, OpKind.MAX_POOL2D] if read.kernel_size == (1, 1) else [OpKind.AVG_POOL2D]
     return _lowered(wiring, index, *(replace(read, kind=kind, activation=fused(last)) for kind in kinds))

@@ -83,6 +83,16 @@ class Wiring:
                 return 1, 1, channels
         raise InputError(f"tensor {found.name!r} has the shape {list(found.shape)}; give a network for one image")
 
+    def image(self, tensor: int) -> int:
+        """Of the tensors that hold the same values, the first that is one image or vector: what a flattening read."""
+        found = tensor
+        while tensor != self.sources[tensor]:
+            tensor = self.file.operators[self.file.producers[tensor]].inputs[0]
+            shape = self.file.tensors[tensor].shape
+            if len(shape) in (2, 4) and shape[0] == 1:
+                found = tensor
+        return found
+
     def integers(self, tensor: int) -> list[int]:
         """The values of a small constant of whole numbers, flat.
 
