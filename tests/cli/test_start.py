@@ -60,3 +60,13 @@ def test_no_arguments_print_help(mobilenas):
     assert code == 2
     assert "search" in out + err
     assert "Traceback" not in err
+
+
+def test_small_matrices_are_no_work_for_several_threads():
+    code = (
+        "import mobilenas.cli.main, numpy, threadpoolctl\n"
+        "print([pool['num_threads'] for pool in threadpoolctl.threadpool_info() if pool['user_api'] == 'blas'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("NUM_THREADS")}
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert found.stdout.strip() == "[1]"
