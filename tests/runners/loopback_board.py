@@ -52,6 +52,10 @@ class LoopbackBoard:
         }
         return plain | changes
 
+    def started(self, process):
+        """Whether this board's sshd logged the user in who runs a process, given as its folder in /proc."""
+        return f" {self.port}\0".encode() in (process / "environ").read_bytes().partition(b"SSH_CONNECTION=")[2]
+
     def __enter__(self):
         if os.geteuid() == 0:
             SEPARATION.mkdir(mode=0o755, exist_ok=True)

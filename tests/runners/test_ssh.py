@@ -78,21 +78,21 @@ def device(board, **changes):
     return Device(name="board", runner="ssh", options=board.options(**changes))
 
 
-def agents():
-    """Processes on the board that run for us."""
+def agents(board):
+    """Processes that run for us on this board; another board may be on the same machine."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended
-            if BOOTSTRAP.encode() in path.read_bytes():
-                found.append(path.parent.name)
+            if BOOTSTRAP.encode() in (path / "cmdline").read_bytes() and board.started(path):
+                found.append(path.name)
     return found
 
 
-def wait_for_agents(count):
-    """Waits until so many processes run there."""
+def wait_for_end(board):
+    """Waits until nothing runs there any more."""
     end = time.monotonic() + 90  # a busy machine takes its time
-    while len(agents()) != count:
-        assert time.monotonic() < end, agents()
+    while agents(board):
+        assert time.monotonic() < end, agents(board)
         time.sleep(0.05)
 
 
@@ -104,7 +104,7 @@ def test_each_model_is_timed_and_a_broken_one_fails_alone(board):
     assert isinstance(last, Timing)
     assert first.latency_us > 0
     assert (first.runs, first.visits, first.delegates, first.unit) == (10, 2, 1, "us")
-    wait_for_agents(0)
+    wait_for_end(board)
 
 
 def test_environment_says_what_a_table_needs(board):
@@ -138,17 +138,17 @@ def test_a_hung_model_ends_after_its_timeout_and_does_not_run_on(board, changed_
         hung, last = runner.measure([FILE + b"please hang", FILE], replace(QUICK, timeout_seconds=0.5))
         assert hung == Failure("no answer in 0.5 s")
         assert isinstance(last, Timing)
-    wait_for_agents(0)
+    wait_for_end(board)
 
 
 def test_a_cut_in_the_middle_of_a_run_leaves_nothing_running(board, cable, changed_agent):
     with open_runner(device(board, port=cable.port)) as runner:
         runner.measure([FILE], QUICK)
-        assert agents()
+        assert agents(board)
         threading.Timer(0.3, cable.pull).start()
         with pytest.raises(DeviceError, match="was lost; see that the board is on and reachable, and run it again"):
             runner.measure([FILE, FILE + b"please hang"], QUICK)
-    wait_for_agents(0)
+    wait_for_end(board)
 
 
 def test_a_killed_client_leaves_nothing_running(board, changed_agent, tmp_path):
@@ -162,9 +162,9 @@ def test_a_killed_client_leaves_nothing_running(board, changed_agent, tmp_path):
     client = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with client:
         assert client.stdout.readline() == b"open\n"
-        assert len(agents()) >= 2  # the supervisor and the agent
+        assert len(agents(board)) >= 2  # the supervisor and the agent
         client.kill()
-    wait_for_agents(0)
+    wait_for_end(board)
 
 
 @pytest.mark.parametrize("cuts", [3, pytest.param(20, marks=pytest.mark.exhaustive)])
@@ -189,7 +189,7 @@ def test_profiling_goes_on_after_cuts_at_random_points(board, cable, tmp_path, m
     assert set(table) == set(OPS)
     assert all(row.visits >= 3 for row in table.values())
     assert not journal.exists()
-    wait_for_agents(0)
+    wait_for_end(board)
 
 
 def cut_after(cable, chunks, count):
@@ -271,7 +271,7 @@ def test_a_board_that_is_off_does_not_answer(tmp_path):
 
 def test_a_board_that_is_on_answers_and_is_left_as_it_was(board):
     assert open_runner(device(board)).answers()
-    wait_for_agents(0)
+    wait_for_end(board)
 
 
 def test_a_python_without_the_runtime_says_what_to_install(board):
