@@ -1,5 +1,6 @@
 """Where the program keeps what it writes, and how it writes so that nothing is ever half there."""
 
+import getpass
 import json
 import os
 import secrets
@@ -124,6 +125,15 @@ def exclusive(path: Path, what: str, *, wait_seconds: float = 0) -> Iterator[Non
         yield
     finally:
         lock.release()
+
+
+def machine_lock(name: str) -> Path:
+    """The lock file that stands for something of which there is one a machine, for all of this user's processes."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return Path(tempfile.gettempdir()) / f"mobilenas-{user}.{name}.lock"
 
 
 def _what_helps(path: Path) -> str:

@@ -1,9 +1,7 @@
 """A phone behind adb, timed with TFLite's own benchmark_model."""
 
-import getpass
 import hashlib
 import logging
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -21,7 +19,7 @@ from mobilenas.runners._phone_session import PhoneSession, remote_name
 from mobilenas.runners._phone_state import PhoneState
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
 from mobilenas.runners.runner import Runner
-from mobilenas.storage import exclusive
+from mobilenas.storage import exclusive, machine_lock
 
 LOG = logging.getLogger(__name__)
 TRIP_RUNS = 200
@@ -176,9 +174,4 @@ class AdbRunner(Runner):
 
 def lock_path(serial: str) -> Path:
     """The lock file that stands for a phone; its serial may hold anything."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    digest = hashlib.sha256(serial.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"mobilenas-{user}.adb-{digest}.lock"
+    return machine_lock(f"adb-{hashlib.sha256(serial.encode()).hexdigest()[:16]}")

@@ -1,8 +1,6 @@
 """The machine that mobilenas runs on."""
 
-import getpass
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -14,7 +12,7 @@ from mobilenas.runners._agent_runner import AgentRunner
 from mobilenas.runners._device import Device
 from mobilenas.runners._litert_process import LiteRTProcess
 from mobilenas.settings import Settings, check
-from mobilenas.storage import exclusive
+from mobilenas.storage import exclusive, machine_lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +59,7 @@ class HostRunner(AgentRunner):
 
 def lock_path() -> Path:
     """The lock file that stands for this machine."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return Path(tempfile.gettempdir()) / f"mobilenas-{user}.host.lock"
+    return machine_lock("host")
 
 
 def wait_while_host_is_measured(*, sleep: Callable[[float], None] = time.sleep) -> None:
