@@ -1,4 +1,5 @@
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,7 +97,9 @@ def imports_of(name: str, *, for_types: bool = True) -> set[str]:
 
 
 def run_python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    environment = os.environ | {"ANDROID_ADB_SERVER_PORT": "1"}  # a server that runs here is asked, with a library
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
