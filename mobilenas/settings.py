@@ -1,11 +1,14 @@
 """Frozen dataclasses that are read from JSON or TOML, with errors that name the field."""
 
 import dataclasses
+import errno
+import os
 import sys
 import types
 import typing
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, Self, Union
 
 from mobilenas.errors import FieldError, InputError, shorten
@@ -111,3 +114,14 @@ def check(condition: bool, field: str, value: object, accepted: str) -> None:
     """Raises `FieldError` unless `condition` holds; for `__post_init__`."""
     if not condition:
         raise FieldError(field, value, accepted)
+
+
+def check_path(field: str, value: str) -> None:
+    """Raises `FieldError` unless `value` can be a path, be something there or not; `~` and `~user` are homes."""
+    try:
+        os.stat(Path(value).expanduser())
+    except (ValueError, RuntimeError):  # a zero byte, or nobody's home
+        raise FieldError(field, value, "a path") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise FieldError(field, value, "a shorter path") from None

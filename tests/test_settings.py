@@ -15,7 +15,7 @@ from mobilenas.errors import (
     VerificationError,
     shorten,
 )
-from mobilenas.settings import Settings, check
+from mobilenas.settings import Settings, check, check_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,3 +159,14 @@ def test_values_are_cut_to_fit_a_line():
     assert shorten("x" * 100) == "'" + "x" * 56 + "..."
     assert shorten([1, 2]) == "[1, 2]"
     assert shorten(10**5000) == "a value of type int, too large to print"
+
+
+@pytest.mark.parametrize("path", ["", "absent/file", "~/file", "/"])
+def test_a_path_may_lead_anywhere(path):
+    check_path("file", path)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "~nobody-of-this-name/file", "x" * 5000])
+def test_a_path_that_cannot_be_one_names_the_field(path):
+    with pytest.raises(FieldError, match=r"file: .* is not accepted; give a (shorter )?path"):
+        check_path("file", path)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mobilenas.runners._benchmark_model import Delegate
 from mobilenas.runners._phone_state import CoreName
-from mobilenas.settings import Settings, check
+from mobilenas.settings import Settings, check, check_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,10 @@ class AdbOptions(Settings):
     wait_seconds: float = 600.0
 
     def __post_init__(self) -> None:
+        check_path("benchmark_binary", self.benchmark_binary)
         good = self.folder.startswith("/") and "\0" not in self.folder
         check(good, "folder", self.folder, "an absolute path on the phone")
         for name in ("cool_seconds", "reconnect_seconds", "wait_seconds"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "seconds from 0")
+        check(0 < self.most_celsius <= 100, "most_celsius", self.most_celsius, "degrees above 0, at most 100")
         check(0 <= self.least_percent <= 100, "least_percent", self.least_percent, "a whole number from 0 to 100")

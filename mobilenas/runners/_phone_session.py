@@ -18,6 +18,7 @@ from mobilenas.runners._phone_batch import Trip, last_line
 from mobilenas.runners._phone_script import BINARY, DONE, PhoneScripts, Section
 from mobilenas.runners._phone_state import PhoneState, choose_cores, mask_of
 from mobilenas.runners._timing import TimingProtocol
+from mobilenas.settings import check_path
 
 BINARY_VARIABLE = "MOBILENAS_BENCHMARK_BINARY"
 KEEP_BYTES = 2**29
@@ -61,6 +62,7 @@ class PhoneSession:
         hint = f"give it as --benchmark-binary, {BINARY_VARIABLE} or benchmark_binary in the device's [options]"
         if not path:
             raise InputError(f"TFLite's benchmark_model is needed; {where_to_get(self._abis())}; {hint}")
+        check_path(BINARY_VARIABLE, path)  # the options have checked theirs
         try:
             return Path(path).expanduser().read_bytes()
         except OSError as error:

@@ -156,6 +156,10 @@ class SshConnection:
                 f"key_file {address.key_file!r}: {error}; give a private key without a passphrase, "
                 "or leave key_file out and run: ssh-add"
             ) from error
+        except asyncssh.ConfigParseError as error:
+            raise InputError(f"{error}; mend that line") from error
+        except ValueError as error:
+            raise InputError(f"known_hosts {self._known_hosts}: {error}; mend that file, or give another") from error
         except TimeoutError as error:
             raise DeviceError(
                 f"{where} does not answer within {self._connect_seconds:g} s; see that it is on and reachable"
@@ -169,12 +173,17 @@ class SshConnection:
         except asyncssh.Error as error:
             raise DeviceError(f"{where}: {error.reason}; run: ssh {where}") from error
 
+    @property
+    def _known_hosts(self) -> str:
+        """The file, as errors name it."""
+        return _expanded(self.address.known_hosts) or "~/.ssh/known_hosts"
+
     def _unknown_host_key(self) -> str:
         """Why a host key is not trusted: the board was never seen, or it has another key now."""
         import asyncssh
 
         address = self.address
-        path = _expanded(address.known_hosts) or "~/.ssh/known_hosts"
+        path = self._known_hosts
         known: Sequence[object] = ()
         with suppress(OSError, ValueError):
             known = asyncssh.match_known_hosts(str(Path(path).expanduser()), address.host, "", address.port or 22)[0]

@@ -16,7 +16,7 @@ from mobilenas.runners._local_transport import LocalTransport
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
 from mobilenas.runners._unit import Unit
 from mobilenas.runners.sysroot import SET_UP, Sysroot
-from mobilenas.settings import Settings, check
+from mobilenas.settings import Settings, check, check_path
 
 START_SECONDS = 300.0
 SLOWDOWN = 20
@@ -32,6 +32,9 @@ class EmulatedOptions(Settings):
     """
 
     sysroot: str = ""
+
+    def __post_init__(self) -> None:
+        check_path("sysroot", self.sysroot)
 
 
 class EmulatedRunner(AgentRunner):

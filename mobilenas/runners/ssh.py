@@ -11,7 +11,7 @@ from mobilenas.runners._device import Device
 from mobilenas.runners._litert_process import LiteRTProcess
 from mobilenas.runners._ssh_connection import SshAddress, SshConnection
 from mobilenas.runners._ssh_transport import SshTransport
-from mobilenas.settings import Settings, check
+from mobilenas.settings import Settings, check, check_path
 
 PLAIN = frozenset(string.ascii_letters + string.digits)
 ANSWER_SECONDS = 3.0
@@ -46,14 +46,15 @@ class SshOptions(Settings):
     wait_seconds: float = 600.0
 
     def __post_init__(self) -> None:
-        fine = 0 < len(self.host) <= 253 and set(self.host) <= PLAIN | set(".:%_-") and self.host[0] != "-"
+        labels = self.host.removesuffix(".").split(".")
+        fine = all(0 < len(label) <= 63 for label in labels) and len(self.host) <= 253
+        fine = fine and set(self.host) <= PLAIN | set(".:%_-") and self.host[0] != "-"
         check(fine, "host", self.host, "the name or address of a machine")
         fine = len(self.user) <= 64 and set(self.user) <= PLAIN | set("._@+-") and not self.user.startswith("-")
         check(fine, "user", self.user, "a user's name: letters, digits, '.', '_', '@', '+' and '-'")
         check(self.port is None or 1 <= self.port <= 65535, "port", self.port, "a whole number from 1 to 65535")
         for name in ("key_file", "known_hosts"):
-            path = getattr(self, name)
-            check("\0" not in path, name, path, "a path")
+            check_path(name, getattr(self, name))
         fine = self.python != "" and self.python.isprintable()
         check(fine, "python", self.python, "the name or path of a Python on the board")
         check(1 <= self.keep_mb <= 10**5, "keep_mb", self.keep_mb, "a whole number from 1 to 100000")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mobilenas.errors import InputError
-from mobilenas.runners import Device, known_devices
+from mobilenas.errors import FieldError, InputError
+from mobilenas.runners import Device, known_devices, open_runner
 
 
 def test_shipped_devices_load_under_their_own_name():
@@ -44,3 +44,18 @@ def test_a_bad_file_names_the_field(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as caught:
         Device.load(str(path))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("runner", "option", "value"),
+    [
+        ("adb", "benchmark_binary", "~nobody-of-this-name/benchmark_model"),
+        ("adb", "most_celsius", -1.0),
+        ("adb", "least_percent", 101),
+        ("emulated", "sysroot", "a\0b"),
+        ("emulated", "sysroot", "x" * 5000),
+    ],
+)
+def test_an_option_that_cannot_be_is_named_before_anything_is_reached(runner, option, value):
+    with pytest.raises(FieldError, match=f"options.{option}"):
+        open_runner(Device(name="x", runner=runner, options={option: value}))

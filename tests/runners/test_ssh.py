@@ -253,6 +253,22 @@ def test_a_key_file_that_is_absent_or_damaged_is_bad_input(board, tmp_path):
         open_runner(device(board, key_file=str(tmp_path / "damaged"))).__enter__()
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"one-word\n"])
+def test_a_damaged_list_of_host_keys_is_bad_input(board, tmp_path, content):
+    (tmp_path / "known_hosts").write_bytes(content)
+    with pytest.raises(InputError, match=r"^known_hosts .*/known_hosts: .*; mend that file"):
+        open_runner(device(board, known_hosts=str(tmp_path / "known_hosts"))).__enter__()
+
+
+def test_a_damaged_ssh_configuration_is_bad_input(board, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Host *\n  Port many\n")
+    without_port = {name: value for name, value in board.options().items() if name != "port"}
+    with pytest.raises(InputError, match=r"\.ssh/config line 2: .*many; mend that line"):
+        open_runner(Device(name="board", runner="ssh", options=without_port)).__enter__()
+
+
 def test_a_passphrase_is_never_asked_for(board, tmp_path):
     import asyncssh
 
@@ -320,12 +336,17 @@ def test_hostile_paths_are_paths(board, tmp_path, monkeypatch, text):
     ("field", "value"),
     [
         ("host", ""),
+        ("host", "a..b"),  # no name server could be asked for these two
+        ("host", f"{'a' * 64}.local"),
         ("port", 0),
         ("port", 70000),
         ("python", ""),
         ("connect_seconds", 0.0),
         ("keep_mb", 0),
         ("wait_seconds", -1.0),
+        ("key_file", "~nobody-of-this-name/key"),
+        ("known_hosts", "a\0b"),
+        ("known_hosts", "x" * 5000),
     ],
 )
 def test_options_out_of_range_name_the_field(board, field, value):

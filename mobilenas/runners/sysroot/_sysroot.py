@@ -67,8 +67,10 @@ class Sysroot:
         qemu = shutil.which(QEMU)
         if qemu is None:
             raise DeviceError(f"{QEMU} is not on PATH; install it (Debian: apt-get install qemu-user)")
-        if not (where / DESCRIPTION).exists():
-            raise DeviceError(f"no aarch64 sysroot in {where}; {SET_UP}")
+        try:
+            (where / DESCRIPTION).stat()
+        except OSError as error:
+            raise DeviceError(f"no aarch64 sysroot in {where}; {SET_UP}") from error
         try:
             contents = Contents.from_dict(read_json(where / DESCRIPTION), where=DESCRIPTION)
         except InputError as error:
