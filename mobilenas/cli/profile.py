@@ -49,8 +49,10 @@ def run(
             "--from", help="Make the table from this one (DEVICE, DEVICE.DTYPE or a .csv) and a few measurements."
         ),
     ] = None,
-    networks: Annotated[int, typer.Option(help="How many networks --from measures.")] = TRANSFER_NETWORKS,
-    ops: Annotated[int, typer.Option(help="How many ops --from measures.")] = TRANSFER_OPS,
+    networks: Annotated[
+        int | None, typer.Option(help=f"How many networks --from measures; {TRANSFER_NETWORKS} unless given.")
+    ] = None,
+    ops: Annotated[int | None, typer.Option(help=f"How many ops --from measures; {TRANSFER_OPS} unless given.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Keep what was measured before, or measure everything anew.")
     ] = True,
@@ -66,8 +68,12 @@ def run(
     target = resolve_device(device, benchmark_binary)
     _require_connection(target)
     path = table_path(target, check_dtype(dtype))
-    if ops < 0:
+    if ops is not None and ops < 0:
         raise FieldError("ops", ops, "a whole number from 0")
+    if source is None and (networks, ops) != (None, None):
+        raise InputError("--networks and --ops say how much --from measures; give --from, or leave them out")
+    if source is not None and (model or share is not None):
+        raise InputError("--from makes a table for a space from all of another; leave out --model and --share")
     wanted, chosen = _ops(space, model or [], resolution, classes)
     if share is not None and chosen is None:
         raise InputError("--share needs a space and not single models; leave out one of them")
@@ -81,7 +87,14 @@ def run(
             if path.exists() and resume:
                 raise InputError(f"{path} exists already; give --fresh to replace it")
             table = transferred_table(
-                target, dtype, other, space=chosen, networks=networks, ops=ops, progress=progress, note=note
+                target,
+                dtype,
+                other,
+                space=chosen,
+                networks=TRANSFER_NETWORKS if networks is None else networks,
+                ops=TRANSFER_OPS if ops is None else ops,
+                progress=progress,
+                note=note,
             )
     calibration = table.calibration
     if json:
