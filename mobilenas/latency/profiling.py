@@ -166,7 +166,8 @@ class Profiler:
 
     def _visit_in_rounds(self, ops: Sequence[OpSpec], graphs: Mapping[str, OpGraph]) -> None:
         self._total = len(ops) * OP_VISITS + len(graphs) * NETWORK_VISITS
-        self._done = sum(min(self._visits(op), OP_VISITS) for op in ops)
+        seen = [len(self._journal.networks.get(name, ())) for name in graphs]
+        self._done = sum(min(self._visits(op), OP_VISITS) for op in ops) + sum(min(n, NETWORK_VISITS) for n in seen)
         dtype = self.table.info.dtype
         files = {name: write_tflite(graph, random_weights(graph), dtype=dtype) for name, graph in graphs.items()}
         rounds = NETWORK_VISITS if graphs else OP_VISITS

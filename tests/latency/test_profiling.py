@@ -46,11 +46,16 @@ def truth_us(op, table):
     return latency_us(write_micro_model(op)) - table.info.overhead_us
 
 
-def profile(device, ops=OPS, networks=None):
+def profile(device, ops=OPS, networks=None, progress=None):
     path = table_path(device, "float32")
     with open_runner(device) as runner:
         profiler = Profiler(
-            device=device, dtype="float32", runner=runner, path=path, table=load_table(device, "float32")
+            device=device,
+            dtype="float32",
+            runner=runner,
+            path=path,
+            table=load_table(device, "float32"),
+            progress=progress,
         )
         profiler.measure(ops, networks)
         return profiler
@@ -90,6 +95,20 @@ def test_a_lost_device_loses_at_most_the_trip_in_flight(fake_device, lose_after)
     assert len(FakeRunner.calls) - 1 == trips - (len(done) - 1)
     table = load_table(fake_device, "float32")
     assert all(table[op].visits == 3 for op in OPS)
+
+
+def test_progress_counts_what_an_earlier_run_wrote_down(fake_device):
+    told = []
+    networks = calibration_networks(MnasNetSpace(resolution=32, num_classes=10), count=2)
+    FakeRunner.lose_after = 8
+    with pytest.raises(DeviceError, match="cable"):
+        profile(fake_device, OPS[:5], networks, lambda *counts: told.append(counts))
+    before = told[-1]
+    FakeRunner.lose_after = 10**9
+    told.clear()
+    profile(fake_device, OPS[:5], networks, lambda *counts: told.append(counts))
+    assert before[0] < told[0][0] <= before[0] + CHUNK
+    assert told[-1] == (before[1], before[1])
 
 
 def test_a_torn_journal_line_is_dropped(fake_device):
