@@ -15,6 +15,7 @@ from mobilenas.runners._litert_process import LiteRTProcess, ModelError
 from mobilenas.runners._local_transport import LocalTransport
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
 from mobilenas.runners._unit import Unit
+from mobilenas.runners.runner import differences
 from mobilenas.runners.sysroot import SET_UP, Sysroot
 from mobilenas.settings import Settings, check, check_path
 
@@ -78,10 +79,9 @@ class EmulatedRunner(AgentRunner):
 
     def mismatch(self, measured: Mapping[str, str]) -> str:
         try:
-            here = self._here()
+            return differences(measured, self._here())
         except DeviceError:
             return ""  # it cannot run here, but what it counted elsewhere holds
-        return ", ".join(f"{key} {measured[key]}, here {now}" for key, now in here.items() if measured[key] != now)
 
     def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
         return [self._count(model, protocol) for model in models]

@@ -11,6 +11,7 @@ from pathlib import Path
 from mobilenas.runners._agent_runner import AgentRunner
 from mobilenas.runners._device import Device
 from mobilenas.runners._litert_process import LiteRTProcess
+from mobilenas.runners.runner import differences
 from mobilenas.settings import Settings, check
 from mobilenas.storage import exclusive, machine_lock
 
@@ -53,8 +54,7 @@ class HostRunner(AgentRunner):
         return runtime_version() != "unknown"
 
     def mismatch(self, measured: Mapping[str, str]) -> str:
-        here = {"cpu": cpu_model(), "runtime": runtime_version()}
-        return ", ".join(f"{key} {measured[key]}, here {now}" for key, now in here.items() if measured[key] != now)
+        return differences(measured, {"cpu": cpu_model(), "runtime": runtime_version()})
 
 
 def lock_path() -> Path:

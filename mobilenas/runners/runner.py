@@ -11,6 +11,11 @@ from mobilenas.runners._timing import Failure, Timing, TimingProtocol
 from mobilenas.runners._unit import Unit
 
 
+def differences(measured: Mapping[str, str], here: Mapping[str, str]) -> str:
+    """In what `measured` is not as `here`, which names what counts; empty if in nothing."""
+    return ", ".join(f"{key} {measured[key]}, here {now}" for key, now in here.items() if measured[key] != now)
+
+
 class Runner(ABC):
     """An open connection to one device; nobody else measures there while it is open.
 

@@ -11,6 +11,7 @@ from mobilenas.runners._device import Device
 from mobilenas.runners._litert_process import LiteRTProcess
 from mobilenas.runners._ssh_connection import SshAddress, SshConnection
 from mobilenas.runners._ssh_transport import SshTransport
+from mobilenas.runners.runner import differences
 from mobilenas.settings import Settings, check, check_path
 
 PLAIN = frozenset(string.ascii_letters + string.digits)
@@ -107,5 +108,4 @@ class SshRunner(AgentRunner):
         if not self._hello:
             return ""
         here = self.environment()
-        keys = ("cpu", "runtime")
-        return ", ".join(f"{key} {measured[key]}, here {here[key]}" for key in keys if measured[key] != here[key])
+        return differences(measured, {key: here[key] for key in ("cpu", "runtime")})
