@@ -27,7 +27,9 @@ def run(
     check_dtype(dtype)
     if device is None:
         if target_ms is not None or plot is not None:
-            raise InputError(f"--{'target-ms' if target_ms else 'plot'} needs --device; give one, such as pixel1")
+            raise InputError(
+                f"--{'plot' if target_ms is None else 'target-ms'} needs --device; give one, such as pixel1"
+            )
         rows = [_row(name) for name in models.names()]
     else:
         if target_ms is not None:

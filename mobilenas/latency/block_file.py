@@ -164,7 +164,10 @@ def _shape(text: str) -> Shape:
 def _numbers(text: str) -> list[int]:
     if not re.fullmatch(r"\d+(x\d+)*", text):
         raise ValueError(f"size {shorten(text)} is not accepted; give whole numbers joined by x")
-    return [int(part) for part in text.split("x")]
+    numbers = [int(part) for part in text.split("x")]
+    if 0 in numbers:
+        raise ValueError(f"size {shorten(text)} is not accepted; give whole numbers above 0")
+    return numbers
 
 
 def _measurement(values: Mapping[str, str]) -> Measurement:

@@ -14,6 +14,9 @@ from mobilenas.storage import read_text
 REQUIRED = ("network", "latency_ms")
 COLUMNS = (*REQUIRED, "resolution", "era", "source")
 
+LEAST_MS = 1e-3
+"""No network takes less than a microsecond; the fit divides by latencies."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkLatency:
@@ -84,8 +87,8 @@ def _read(values: Mapping[str, str], folder: Path) -> NetworkLatency:
     if resolution := values.get("resolution"):
         arch = arch.resized(resolution=int(resolution))
     latency_ms = finite(values["latency_ms"], "latency_ms")
-    if latency_ms == 0:
-        raise ValueError("latency_ms 0 is not accepted; give milliseconds above 0")
+    if latency_ms < LEAST_MS:
+        raise ValueError(f"latency_ms {values['latency_ms']} is not accepted; give milliseconds, at least {LEAST_MS:g}")
     era = values.get("era", "")
     if "|" in era:
         raise ValueError(f"era {shorten(era)} is not accepted; give a name without '|'")

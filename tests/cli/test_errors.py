@@ -64,6 +64,7 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
         (["train", "mobilenet_v2", "--data", "digots", "--out", "run"], "digits"),
         (["train", "mobilenet_v2", "--data", "nowhere.npz", "--out", "run"], "cannot read"),
         (["search"], "--target-ms"),
+        (["models", "--target-ms", "0"], "--target-ms needs --device"),
         (["search", "--target-ms", "3", "--resume", "run"], "--resume"),
         (["search", "--resume", "nowhere"], "holds no run"),
         (["search", "--target-ms", "nan", "--device", "fake", "--out", "run"], "target_ms: nan"),

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from damage import assert_damage_is_named
 
 from mobilenas import models
 from mobilenas.arch import Arch
@@ -144,6 +145,7 @@ def test_what_two_files_have_is_the_mean_over_their_runs(tmp_path, proxyless):
         ("-kernel:5", "", r"line 6: .*field 'kernel' is missing"),
         ("kernel:5", "kernel:4", r"line 6: .*kernel_size"),
         ("kernel:5", "kernel:$(reboot)", r"line 6: .*invalid literal"),
+        ("output:16x16x8", "output:0x0x8", r"line 2: .*size '0x0x8' is not accepted; give whole numbers above 0"),
         ("input:16x16x8-output:16x16x8", "input:16x16-output:16x16x8", r"line 6"),
         ("input:16x16x8-output:16x16x8", "input:16;16;8-output:16x16x8", r"line 6: .*size '16;16;8'"),
         ("Logits-input:16x16x8-output:10:", "Logits-input:16x16x8-output:10", r"line 8: .*give NAME:"),
@@ -151,11 +153,7 @@ def test_what_two_files_have_is_the_mean_over_their_runs(tmp_path, proxyless):
     ],
 )
 def test_damage_is_named_with_its_line(proxyless, old, new, message):
-    assert old in PROXYLESS
-    proxyless.write_text(PROXYLESS.replace(old, new, 1))
-    with pytest.raises(InputError, match=message) as caught:
-        read_block_file(proxyless)
-    assert str(proxyless) in str(caught.value)
+    assert_damage_is_named(read_block_file, proxyless, old, new, message)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n---\n"])
