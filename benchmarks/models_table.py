@@ -18,7 +18,9 @@ from mobilenas.models import Published
 from mobilenas.pretrained import LAYOUTS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "models.md"
-HEADER = "| network | pixels | params, M | published | MACs, M | published | top-1, % | source | remark |"
+HEADER = (
+    "| network | pixels | params, M | published | MACs, M | published | top-1, % | source | compared with | remark |"
+)
 
 
 def second_counts(published: Published, resolution: int) -> dict[str, int]:
@@ -54,6 +56,7 @@ def row(name: str) -> dict[str, Any]:
         "macs_published_millions": published.macs_millions,
         "top1": published.top1,
         "source": published.source,
+        "compared": published.compared,
         "remark": published.remark,
         "second": published.second,
         "second_agrees": (second == {"params": graph.params, "macs": graph.macs}) if second else None,
@@ -75,6 +78,7 @@ def line(found: dict[str, Any]) -> str:
         number(found["macs_published_millions"]),
         "none" if found["top1"] is None else f"{100 * found['top1']:.1f}",
         found["source"],
+        {"": "nothing", found["source"]: "it"}.get(found["compared"], found["compared"]),
         "; ".join(filter(None, (found["remark"], second[found["second_agrees"]]))),
     ]
     return f"| {' | '.join(map(str, cells))} |"

@@ -2,6 +2,8 @@
 
 Source: Tan and Le, arXiv 1905.11946, table 1 (B0) and table 2 (figures); coefficients of the others: the authors'
 reference, github.com/tensorflow/tpu models/official/efficientnet; Lite: its folder `lite`.
+Published figures: Lite's were compared with its README; those of B0 to B7 are as they are generally quoted and were not
+compared with the paper.
 Differs from the paper: no stochastic depth (drop connect) while training.
 """
 
@@ -87,148 +89,94 @@ def efficientnet_lite(variant: str = "lite0") -> Arch:
     return Arch(stem=stem, stages=stages, head=head, resolution=resolution, name=f"efficientnet_{variant}")
 
 
-_TABLE = "arXiv 1905.11946, table 2"
 _LITE = "github.com/tensorflow/tpu models/official/efficientnet/lite/README.md"
-_COUNTS_NORM = "the README counts batch norm too, at some three multiply-adds an element"
+
+
+def _paper(
+    variant: str,
+    params: int,
+    params_millions: float,
+    macs_millions: float,
+    top1: float,
+    *,
+    params_step_millions: float = 1.0,
+    macs_step_millions: float = 100.0,
+    remark: str = "",
+) -> Published:
+    return Published(
+        build=partial(efficientnet, variant),
+        params=params,
+        params_millions=params_millions,
+        params_step_millions=params_step_millions,
+        macs_millions=macs_millions,
+        macs_step_millions=macs_step_millions,
+        top1=top1,
+        source="arXiv 1905.11946, table 2",
+        second=f"torchvision.efficientnet_{variant}",
+        remark=remark,
+    )
+
+
+def _lite(
+    variant: str,
+    params: int,
+    params_millions: float,
+    macs_millions: float,
+    top1: float,
+    *,
+    macs_step_millions: float = 1.0,
+    without_batch_norm: int,
+) -> Published:
+    return Published(
+        build=partial(efficientnet_lite, variant),
+        params=params,
+        params_millions=params_millions,
+        macs_millions=macs_millions,
+        macs_step_millions=macs_step_millions,
+        top1=top1,
+        source=_LITE,
+        compared=_LITE,
+        second=f"timm.tf_efficientnet_{variant}",
+        remark="the README counts batch norm too, at some three multiply-adds an element; "
+        f"without it the network has {without_batch_norm} M MACs",
+    )
+
+
 NETWORKS = {
-    "efficientnet_b0": Published(
-        build=efficientnet,
-        params=5_288_548,
-        params_millions=5.3,
-        macs_millions=390,
+    "efficientnet_b0": _paper("b0", 5_288_548, 5.3, 390, 0.771, params_step_millions=0.1, macs_step_millions=10),
+    "efficientnet_b1": _paper(
+        "b1",
+        7_794_184,
+        7.8,
+        700,
+        0.791,
+        params_step_millions=0.1,
         macs_step_millions=10,
-        top1=0.771,
-        source=_TABLE,
-        second="torchvision.efficientnet_b0",
-    ),
-    "efficientnet_b1": Published(
-        build=partial(efficientnet, "b1"),
-        params=7_794_184,
-        params_millions=7.8,
-        macs_millions=700,
-        macs_step_millions=10,
-        top1=0.791,
-        source=_TABLE,
-        second="torchvision.efficientnet_b1",
         remark="the paper gives 0.70 G MACs; the network has 0.69 G at its 240 pixels, as torchvision's",
     ),
-    "efficientnet_b2": Published(
-        build=partial(efficientnet, "b2"),
-        params=9_109_994,
-        params_millions=9.2,
-        macs_millions=1000,
-        macs_step_millions=100,
-        top1=0.801,
-        source=_TABLE,
-        second="torchvision.efficientnet_b2",
-    ),
-    "efficientnet_b3": Published(
-        build=partial(efficientnet, "b3"),
-        params=12_233_232,
-        params_millions=12,
-        params_step_millions=1,
-        macs_millions=1800,
-        macs_step_millions=100,
-        top1=0.816,
-        source=_TABLE,
-        second="torchvision.efficientnet_b3",
-    ),
-    "efficientnet_b4": Published(
-        build=partial(efficientnet, "b4"),
-        params=19_341_616,
-        params_millions=19,
-        params_step_millions=1,
-        macs_millions=4200,
-        macs_step_millions=100,
-        top1=0.829,
-        source=_TABLE,
-        second="torchvision.efficientnet_b4",
+    "efficientnet_b2": _paper("b2", 9_109_994, 9.2, 1000, 0.801, params_step_millions=0.1),
+    "efficientnet_b3": _paper("b3", 12_233_232, 12, 1800, 0.816),
+    "efficientnet_b4": _paper(
+        "b4",
+        19_341_616,
+        19,
+        4200,
+        0.829,
         remark="the paper gives 4.2 G MACs; the network has 4.39 G at its 380 pixels, as torchvision's",
     ),
-    "efficientnet_b5": Published(
-        build=partial(efficientnet, "b5"),
-        params=30_389_784,
-        params_millions=30,
-        params_step_millions=1,
-        macs_millions=9900,
-        macs_step_millions=100,
-        top1=0.836,
-        source=_TABLE,
-        second="torchvision.efficientnet_b5",
+    "efficientnet_b5": _paper(
+        "b5",
+        30_389_784,
+        30,
+        9900,
+        0.836,
         remark="the paper gives 9.9 G MACs; the network has 10.27 G at its 456 pixels, as torchvision's",
     ),
-    "efficientnet_b6": Published(
-        build=partial(efficientnet, "b6"),
-        params=43_040_704,
-        params_millions=43,
-        params_step_millions=1,
-        macs_millions=19_000,
-        macs_step_millions=1000,
-        top1=0.840,
-        source=_TABLE,
-        second="torchvision.efficientnet_b6",
-    ),
-    "efficientnet_b7": Published(
-        build=partial(efficientnet, "b7"),
-        params=66_347_960,
-        params_millions=66,
-        params_step_millions=1,
-        macs_millions=37_000,
-        macs_step_millions=1000,
-        top1=0.843,
-        source=_TABLE,
-        second="torchvision.efficientnet_b7",
-    ),
-    "efficientnet_lite0": Published(
-        build=efficientnet_lite,
-        params=4_652_008,
-        params_millions=4.7,
-        macs_millions=407,
-        top1=0.751,
-        source=_LITE,
-        second="timm.tf_efficientnet_lite0",
-        remark=f"{_COUNTS_NORM}; without it the network has 385 M MACs",
-    ),
-    "efficientnet_lite1": Published(
-        build=partial(efficientnet_lite, "lite1"),
-        params=5_416_680,
-        params_millions=5.4,
-        macs_millions=631,
-        top1=0.767,
-        source=_LITE,
-        second="timm.tf_efficientnet_lite1",
-        remark=f"{_COUNTS_NORM}; without it the network has 600 M MACs",
-    ),
-    "efficientnet_lite2": Published(
-        build=partial(efficientnet_lite, "lite2"),
-        params=6_092_072,
-        params_millions=6.1,
-        macs_millions=899,
-        top1=0.776,
-        source=_LITE,
-        second="timm.tf_efficientnet_lite2",
-        remark=f"{_COUNTS_NORM}; without it the network has 860 M MACs",
-    ),
-    "efficientnet_lite3": Published(
-        build=partial(efficientnet_lite, "lite3"),
-        params=8_197_096,
-        params_millions=8.2,
-        macs_millions=1440,
-        macs_step_millions=10,
-        top1=0.798,
-        source=_LITE,
-        second="timm.tf_efficientnet_lite3",
-        remark=f"{_COUNTS_NORM}; without it the network has 1383 M MACs",
-    ),
-    "efficientnet_lite4": Published(
-        build=partial(efficientnet_lite, "lite4"),
-        params=13_006_568,
-        params_millions=13.0,
-        macs_millions=2640,
-        macs_step_millions=10,
-        top1=0.815,
-        source=_LITE,
-        second="timm.tf_efficientnet_lite4",
-        remark=f"{_COUNTS_NORM}; without it the network has 2553 M MACs",
-    ),
+    "efficientnet_b6": _paper("b6", 43_040_704, 43, 19_000, 0.840, macs_step_millions=1000),
+    "efficientnet_b7": _paper("b7", 66_347_960, 66, 37_000, 0.843, macs_step_millions=1000),
+    "efficientnet_lite0": _lite("lite0", 4_652_008, 4.7, 407, 0.751, without_batch_norm=385),
+    "efficientnet_lite1": _lite("lite1", 5_416_680, 5.4, 631, 0.767, without_batch_norm=600),
+    "efficientnet_lite2": _lite("lite2", 6_092_072, 6.1, 899, 0.776, without_batch_norm=860),
+    "efficientnet_lite3": _lite("lite3", 8_197_096, 8.2, 1440, 0.798, macs_step_millions=10, without_batch_norm=1383),
+    "efficientnet_lite4": _lite("lite4", 13_006_568, 13.0, 2640, 0.815, macs_step_millions=10, without_batch_norm=2553),
 }

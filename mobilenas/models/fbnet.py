@@ -1,6 +1,7 @@
 """FBNet-C.
 
 Source: Wu et al., arXiv 1812.03443, table 2 and figure 4 (network), table 3 (figures).
+Published figures: as they are generally quoted; they were not compared with the paper.
 Differs from the paper: nothing; as in the authors' code, an expansion ratio of 1 is a 1x1 convolution too, which the
 universal inverted bottleneck without its first depthwise convolution has.
 """

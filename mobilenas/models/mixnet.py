@@ -2,6 +2,7 @@
 
 Source: Tan and Le, arXiv 1907.09595, figure 5 (networks), table 2 (figures); groups of the pointwise convolutions: the
 authors' reference, github.com/tensorflow/tpu models/official/mnasnet/mixnet.
+Published figures: as they are generally quoted; they were not compared with the paper.
 Differs from the paper: nothing.
 """
 

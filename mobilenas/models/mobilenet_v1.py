@@ -47,39 +47,25 @@ def mobilenet_v1(*, width_multiplier: float = 1.0, name: str = "mobilenet_v1") -
     return Arch(stem=stem, stages=stages, head=PoolLinear(dropout=0.001), name=name)
 
 
-_TABLE = "arXiv 1704.04861, table 6"
+def _paper(
+    width: float, params: int, params_millions: float, macs_millions: float, top1: float, second: str = ""
+) -> Published:
+    name = "mobilenet_v1" if width == 1 else f"mobilenet_v1_{width}"
+    return Published(
+        build=partial(mobilenet_v1, width_multiplier=width, name=name),
+        params=params,
+        params_millions=params_millions,
+        macs_millions=macs_millions,
+        top1=top1,
+        source="arXiv 1704.04861, table 6",
+        compared="Keras' documentation of MobileNet, which repeats the table (but for 569: slim's mobilenet_v1.md)",
+        second=second,
+    )
+
+
 NETWORKS = {
-    "mobilenet_v1": Published(
-        build=mobilenet_v1,
-        params=4_231_976,
-        params_millions=4.2,
-        macs_millions=569,
-        top1=0.706,
-        source=_TABLE,
-        second="timm.mobilenetv1_100",
-    ),
-    "mobilenet_v1_0.75": Published(
-        build=partial(mobilenet_v1, width_multiplier=0.75, name="mobilenet_v1_0.75"),
-        params=2_585_560,
-        params_millions=2.6,
-        macs_millions=325,
-        top1=0.684,
-        source=_TABLE,
-    ),
-    "mobilenet_v1_0.5": Published(
-        build=partial(mobilenet_v1, width_multiplier=0.5, name="mobilenet_v1_0.5"),
-        params=1_331_592,
-        params_millions=1.3,
-        macs_millions=149,
-        top1=0.637,
-        source=_TABLE,
-    ),
-    "mobilenet_v1_0.25": Published(
-        build=partial(mobilenet_v1, width_multiplier=0.25, name="mobilenet_v1_0.25"),
-        params=470_072,
-        params_millions=0.5,
-        macs_millions=41,
-        top1=0.506,
-        source=_TABLE,
-    ),
+    "mobilenet_v1": _paper(1.0, 4_231_976, 4.2, 569, 0.706, "timm.mobilenetv1_100"),
+    "mobilenet_v1_0.75": _paper(0.75, 2_585_560, 2.6, 325, 0.684),
+    "mobilenet_v1_0.5": _paper(0.5, 1_331_592, 1.3, 149, 0.637),
+    "mobilenet_v1_0.25": _paper(0.25, 470_072, 0.5, 41, 0.506),
 }

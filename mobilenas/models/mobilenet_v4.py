@@ -2,6 +2,7 @@
 
 Source: Qin et al., arXiv 2404.10518, tables 11 to 13 (networks), table 5 (figures); the authors' reference,
 github.com/tensorflow/models official/vision/modeling/backbones/mobilenet.py.
+Published figures: as they are generally quoted; they were not compared with the paper.
 Differs from the paper: nothing.
 """
 

@@ -1,7 +1,7 @@
 """ProxylessNAS for mobile phones, CPUs and GPUs.
 
 Source: Cai et al., arXiv 1812.00332, figure 4 (networks); channels: the `net.config` files of the authors' release,
-github.com/mit-han-lab/proxylessnas, whose README has the accuracies.
+github.com/mit-han-lab/proxylessnas.
 Differs from the paper: nothing.
 """
 
@@ -85,7 +85,9 @@ def proxylessnas_gpu() -> Arch:
     return _proxylessnas("proxylessnas_gpu", 40, GPU, 1728)
 
 
-_ACCURACY = "accuracy: github.com/mit-han-lab/proxylessnas, README; parameters: pytorchcv's test of its port"
+_SOURCES = (
+    "accuracy: the authors' page, github.com/pytorch/hub pytorch_vision_proxylessnas.md; parameters: pytorchcv's port"
+)
 _MACS = "the authors published no MACs of it"
 NETWORKS = {
     "proxylessnas_mobile": Published(
@@ -96,7 +98,8 @@ NETWORKS = {
         macs_millions=320,
         macs_step_millions=10,
         top1=0.746,
-        source=f"{_ACCURACY}; MACs: Once-for-All, arXiv 1908.09791, table 2",
+        source=f"{_SOURCES}; MACs: Once-for-All, arXiv 1908.09791, table 2",
+        compared="the page and the port, but not the paper with the MACs",
     ),
     "proxylessnas_cpu": Published(
         build=proxylessnas_cpu,
@@ -104,7 +107,8 @@ NETWORKS = {
         params_millions=4.361648,
         params_step_millions=1e-6,
         top1=0.753,
-        source=_ACCURACY,
+        source=_SOURCES,
+        compared="both",
         remark=_MACS,
     ),
     "proxylessnas_gpu": Published(
@@ -113,7 +117,8 @@ NETWORKS = {
         params_millions=7.119848,
         params_step_millions=1e-6,
         top1=0.751,
-        source=_ACCURACY,
+        source=_SOURCES,
+        compared="both",
         remark=_MACS,
     ),
 }

@@ -18,6 +18,8 @@ class Published:
         params_step_millions, macs_step_millions: What one unit of the last published digit is worth.
         top1: ImageNet top-1 accuracy as published, [0, 1]; None where none was.
         source: Where the figures stand.
+        compared: What they were compared with: the source itself, or a text that repeats it. Empty where they were not:
+            they are then as they are generally quoted.
         second: A second implementation, as `torchvision.<name>` or `timm.<name>`: tests hold the network against it.
             Empty where there is none.
         remark: Where a published figure is more than one unit of its last digit away from the network, or missing.
@@ -29,6 +31,7 @@ class Published:
     macs_millions: float | None = None
     top1: float | None = None
     source: str
+    compared: str = ""
     params_step_millions: float = 0.1
     macs_step_millions: float = 1.0
     second: str = ""
