@@ -106,6 +106,10 @@ def divide(call: Call) -> Traced:
     divisor = call["other"]
     if not isinstance(divisor, int | float):
         raise call.to.stop("by a tensor")
+    if divisor == 0:
+        raise call.to.stop("by zero")
+    if call["rounding_mode"] is not None:
+        raise call.to.stop(f"rounded by {call['rounding_mode']}")
     return _scaled(call, call["self"], 1 / divisor)
 
 

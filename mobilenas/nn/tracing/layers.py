@@ -57,7 +57,7 @@ def linear(call: Call) -> Value:
 def batch_norm(call: Call) -> Value:
     """A batch norm in evaluation."""
     if call["training"]:
-        raise call.to.stop("in training; call eval() on the module")
+        raise call.to.stop("by the statistics of the batch itself; it needs running ones")
     x = call.value("input")
     if x.layout == "last":
         raise call.to.stop("over the height of an image")

@@ -4,22 +4,36 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from torch import Tensor
+
 from mobilenas.graph import OpKind
 from mobilenas.nn.tracing.rules import Call, rule
 from mobilenas.nn.tracing.translator import Translator
 from mobilenas.nn.tracing.values import Grouped, Parts, Traced, Value
 
 
-@rule("contiguous", "clone", "alias", "detach", "to", "lift_fresh_copy", "_to_copy", "type_as")
+@rule("contiguous", "clone", "alias", "detach", "lift_fresh_copy")
 def same(call: Call) -> Traced:
     """What a graph does not tell apart."""
     found: Traced = call["self"]
     return found
 
 
+@rule("to", "_to_copy", "type_as")
+def cast(call: Call) -> Traced:
+    """Between floating-point types, which a graph does not tell apart."""
+    other = call["other"]
+    dtype = other.dtype if isinstance(other, Tensor) else call["dtype"]
+    if dtype is not None and not dtype.is_floating_point:
+        raise call.to.stop(f"to {dtype}")
+    return same(call)
+
+
 @rule("dropout", "feature_dropout", "dropout2d", "alpha_dropout")
 def dropout(call: Call) -> Value:
     """Nothing in evaluation; a fully connected layer behind it does it in training."""
+    if call["train"]:
+        raise call.to.stop("in evaluation too; give it training=self.training")
     return replace(call.value("input" if call["self"] is None else "self"), dropout=float(call["p"]))
 
 

@@ -1,7 +1,9 @@
 """trace: a torch module as an op graph with weights."""
 
+import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -45,8 +47,7 @@ def trace(module: nn.Module, *input_shapes: Shape) -> tuple[OpGraph, dict[str, A
     examples = tuple(torch.zeros(1, channels, height, width) for height, width, channels in input_shapes)
     training = module.training
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch thinks of its own tracing
+        with torch.no_grad(), _quiet():
             program = torch.export.export(module.eval(), examples)
     except Exception as error:  # torch raises whatever a module leads to
         first = (str(error).strip() or type(error).__name__).partition("\n")[0]
@@ -54,6 +55,19 @@ def trace(module: nn.Module, *input_shapes: Shape) -> tuple[OpGraph, dict[str, A
     finally:
         module.train(training)
     return _Reader(program, Translator(*input_shapes)).read()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch says of its own tracing: warnings, and a logged traceback before it raises."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    was_disabled, log.disabled = log.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = was_disabled
 
 
 class _Reader:
@@ -100,8 +114,9 @@ class _Reader:
             return
         args, kwargs = self._resolved(node.args), self._resolved(node.kwargs)
         if not _holds_values([*args, *kwargs.values()]):
-            target: Callable[..., Any] = node.target  # type: ignore[assignment]  # a call_function node has a function
-            self._found[node] = target(*args, **kwargs)
+            if not callable(node.target):
+                raise UnsupportedError(node)
+            self._found[node] = node.target(*args, **kwargs)
             return
         before = len(self._to)
         self._found[node] = self._part(node, *args) if name == "getitem" else self._by_rule(node, name)

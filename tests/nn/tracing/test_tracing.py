@@ -269,6 +269,12 @@ def test_the_module_stays_as_it_was() -> None:
         (lambda x: x * torch.ones(12), "aten.mul", "no number a channel"),
         (lambda x: 1 / x, "aten.reciprocal", "reciprocal"),
         (lambda x: x.mean(1), "aten.mean", "axes"),
+        (lambda x: torch.div(x, 2, rounding_mode="floor"), "aten.div", "rounded by floor"),
+        (lambda x: x / 0, "aten.div", "by zero"),
+        (lambda x: x.int() * 2.0, "aten.to", "to torch.int32"),
+        (lambda x: x.type_as(torch.arange(3)), "aten.type_as", "to torch.int64"),
+        (lambda x: F.dropout(x, 0.5), "aten.dropout", "give it training=self.training"),
+        (lambda x: F.batch_norm(x, None, None, training=True), "aten.batch_norm", "needs running ones"),
     ],
 )
 def test_what_cannot_be_expressed_is_named_with_its_source_line(function, operator, why) -> None:
