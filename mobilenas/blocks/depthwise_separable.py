@@ -5,7 +5,7 @@ from typing import Self
 
 from mobilenas.blocks._skip import Skip, add_skip
 from mobilenas.blocks.block import Block, check_channels, check_window
-from mobilenas.blocks.squeeze_excite import Gate, SqueezeExcite
+from mobilenas.blocks.squeeze_excite import Gate, add_squeeze_excite
 from mobilenas.graph import ActivationName, GraphBuilder, TensorRef
 
 
@@ -62,9 +62,6 @@ class DepthwiseSeparable(Block):
         y = graph.depthwise_conv2d(
             x, name="depthwise", kernel_size=self.kernel_size, stride=self.stride, activation=self.activation
         )
-        if self.se_channels:
-            se = SqueezeExcite(se_channels=self.se_channels, se_gate=self.se_gate, se_activation=self.se_activation)
-            with graph.scope("se"):
-                y = se.emit(graph, y)
+        y = add_squeeze_excite(graph, y, self.se_channels, self.se_gate, self.se_activation)
         y = graph.conv2d(y, self.out_channels, name="pointwise", activation=self.pointwise_activation)
         return add_skip(graph, x, y, self.residual, self.stride)

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from mobilenas.blocks._skip import Skip, add_skip
-from mobilenas.blocks.block import Block, check_channels, check_window
-from mobilenas.blocks.squeeze_excite import Gate, SqueezeExcite
-from mobilenas.graph import ActivationName, GraphBuilder, TensorRef
+from mobilenas.blocks._bottleneck import Bottleneck
+from mobilenas.blocks._skip import add_skip
+from mobilenas.blocks.squeeze_excite import add_squeeze_excite
+from mobilenas.graph import GraphBuilder, TensorRef
 
 
 @dataclass(frozen=True, kw_only=True)
-class FusedMBConv(Block):
+class FusedMBConv(Bottleneck):
     """k x k expansion, (squeeze-and-excitation), linear 1x1 projection; batch norm after both.
 
     With `expanded_channels` 0 it is one k x k convolution to `out_channels` with activation. Residual when the stride
@@ -19,22 +19,6 @@ class FusedMBConv(Block):
     without squeeze-and-excitation: MobileNetV4, arXiv 2404.10518, table 11.
     Differs from the paper: nothing.
     """
-
-    out_channels: int
-    kernel_size: int = 3
-    stride: int = 1
-    expanded_channels: int = 0
-    se_channels: int = 0
-    se_gate: Gate = "sigmoid"
-    se_activation: ActivationName = "relu"
-    activation: ActivationName = "relu"
-    residual: Skip = True
-
-    def __post_init__(self) -> None:
-        check_channels("out_channels", self.out_channels)
-        check_channels("expanded_channels", self.expanded_channels, least=0)
-        check_channels("se_channels", self.se_channels, least=0)
-        check_window(self.kernel_size, self.stride)
 
     def emit(self, graph: GraphBuilder, *xs: TensorRef) -> TensorRef:
         (x,) = xs
@@ -46,10 +30,7 @@ class FusedMBConv(Block):
             stride=self.stride,
             activation=self.activation,
         )
-        if self.se_channels:
-            se = SqueezeExcite(se_channels=self.se_channels, se_gate=self.se_gate, se_activation=self.se_activation)
-            with graph.scope("se"):
-                y = se.emit(graph, y)
+        y = add_squeeze_excite(graph, y, self.se_channels, self.se_gate, self.se_activation)
         if self.expanded_channels:
             y = graph.conv2d(y, self.out_channels, name="project")
         return add_skip(graph, x, y, self.residual, self.stride)

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Self
 
+from mobilenas.blocks._bottleneck import Bottleneck
 from mobilenas.blocks._skip import Skip, add_skip
-from mobilenas.blocks.block import Block, check_channels, check_window
-from mobilenas.blocks.squeeze_excite import Gate, SqueezeExcite
+from mobilenas.blocks.squeeze_excite import Gate, add_squeeze_excite
 from mobilenas.graph import ActivationName, GraphBuilder, TensorRef
 
 
 @dataclass(frozen=True, kw_only=True)
-class MBConv(Block):
+class MBConv(Bottleneck):
     """1x1 expansion, depthwise k x k, (squeeze-and-excitation), linear 1x1 projection; batch norm after all three.
 
     `expanded_channels` is an explicit count, so that pruned networks are exact: 0 or the input's channels mean no
@@ -21,22 +21,6 @@ class MBConv(Block):
     and MobileNetV3, arXiv 1905.02244, section 5.
     Differs from the paper: nothing.
     """
-
-    out_channels: int
-    kernel_size: int = 3
-    stride: int = 1
-    expanded_channels: int = 0
-    se_channels: int = 0
-    se_gate: Gate = "sigmoid"
-    se_activation: ActivationName = "relu"
-    activation: ActivationName = "relu"
-    residual: Skip = True
-
-    def __post_init__(self) -> None:
-        check_channels("out_channels", self.out_channels)
-        check_channels("expanded_channels", self.expanded_channels, least=0)
-        check_channels("se_channels", self.se_channels, least=0)
-        check_window(self.kernel_size, self.stride)
 
     @classmethod
     def from_ratios(
@@ -77,9 +61,6 @@ class MBConv(Block):
         y = graph.depthwise_conv2d(
             y, name="depthwise", kernel_size=self.kernel_size, stride=self.stride, activation=self.activation
         )
-        if self.se_channels:
-            se = SqueezeExcite(se_channels=self.se_channels, se_gate=self.se_gate, se_activation=self.se_activation)
-            with graph.scope("se"):
-                y = se.emit(graph, y)
+        y = add_squeeze_excite(graph, y, self.se_channels, self.se_gate, self.se_activation)
         y = graph.conv2d(y, self.out_channels, name="project")
         return add_skip(graph, x, y, self.residual, self.stride)

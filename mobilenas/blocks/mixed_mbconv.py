@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mobilenas.blocks._skip import Skip, add_skip
 from mobilenas.blocks.block import Block, check_channels, check_window
-from mobilenas.blocks.squeeze_excite import Gate, SqueezeExcite
+from mobilenas.blocks.squeeze_excite import Gate, add_squeeze_excite
 from mobilenas.errors import FieldError
 from mobilenas.graph import ActivationName, GraphBuilder, TensorRef
 from mobilenas.settings import check
@@ -53,10 +53,7 @@ class MixedMBConv(Block):
                 y, self.expanded_channels, name="expand", groups=self.expand_groups, activation=self.activation
             )
         y = self._depthwise(graph, y)
-        if self.se_channels:
-            se = SqueezeExcite(se_channels=self.se_channels, se_gate=self.se_gate, se_activation=self.se_activation)
-            with graph.scope("se"):
-                y = se.emit(graph, y)
+        y = add_squeeze_excite(graph, y, self.se_channels, self.se_gate, self.se_activation)
         _check_groups("project_groups", self.project_groups, y.channels, self.out_channels)
         y = graph.conv2d(y, self.out_channels, name="project", groups=self.project_groups)
         return add_skip(graph, x, y, self.residual, self.stride)

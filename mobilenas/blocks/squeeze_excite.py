@@ -33,3 +33,13 @@ class SqueezeExcite(Block):
         y = graph.conv2d(y, x.channels, name="expand", batch_norm=False, bias=True)
         y = graph.activation(y, self.se_gate, name="gate")
         return graph.mul(x, y, name="scale")
+
+
+def add_squeeze_excite(
+    graph: GraphBuilder, x: TensorRef, se_channels: int, se_gate: Gate, se_activation: ActivationName
+) -> TensorRef:
+    """Squeeze-and-excitation inside a block, in a scope `se`; nothing where `se_channels` is 0."""
+    if not se_channels:
+        return x
+    with graph.scope("se"):
+        return SqueezeExcite(se_channels=se_channels, se_gate=se_gate, se_activation=se_activation).emit(graph, x)
