@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 from mobilenas.errors import InputError, shorten
 
 T = TypeVar("T")
+MOST_LISTED = 16
+"""More names than this are no help in an error."""
 
 
 class Registry(Mapping[str, type[T]], Generic[T]):
@@ -63,8 +65,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
 
 def unknown(noun: str, name: str, known: Mapping[str, object] | list[str]) -> str:
-    """The text for a name that is not known, with the nearest that are."""
+    """The text for a name that is not known, with the nearest that are, or all where they are few."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=3) or names
+    near = difflib.get_close_matches(str(name), names, n=3) or (names if len(names) <= MOST_LISTED else [])
     question = f"; did you mean: {', '.join(near)}?" if near else ""
     return f"unknown {noun} {shorten(name)}{question}"

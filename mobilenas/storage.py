@@ -67,7 +67,8 @@ def read_text(path: Path, noun: str = "file") -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot read {noun} {path}: {error.strerror or error}; give the path of a {noun}") from error
+        what = f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+        raise InputError(f"cannot read {noun} {path}: {error.strerror or error}; give the path of {what}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read {noun} {path}: not UTF-8 ({error.reason} at byte {error.start})") from error
 

@@ -97,6 +97,12 @@ def test_unknown_without_a_near_name_lists_all_of_them():
     assert len(unknown("model", "z" * 1000, [])) < 100
 
 
+def test_unknown_does_not_list_what_nobody_would_read():
+    names = [f"name_{i}" for i in range(50)]
+    assert unknown("model", "zzz", names) == "unknown model 'zzz'"
+    assert unknown("model", "name_7x", names).startswith("unknown model 'name_7x'; did you mean: name_7")
+
+
 def test_blocks_are_found_by_file():
     assert BLOCKS["mbconv"] is MBConv
     assert all(issubclass(BLOCKS[name], Block) and BLOCKS[name].type == name for name in BLOCKS)
