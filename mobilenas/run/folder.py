@@ -4,7 +4,7 @@ import datetime
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,9 @@ from typing import Any, Self
 from mobilenas.errors import InputError, TargetError
 from mobilenas.run.settings import SearchSettings
 from mobilenas.storage import exclusive, read_json, write_json
+
+OWN_FILES = ("trials.jsonl", "journal.jsonl", "space.json", "latency_table*.csv", "log.txt")
+"""What a run begins with, writes before its first trial, and would read again; besides `run.json`."""
 
 
 class RunFolder:
@@ -28,7 +31,8 @@ class RunFolder:
         settings: A new run's settings; None resumes the run that is there.
 
     Raises:
-        InputError: If there is nothing to resume, a run is there already, or the folder cannot be written.
+        InputError: If there is nothing to resume, a run or a file that it would take for its own is there already, or
+            the folder cannot be written.
         DeviceError: If another process has the run open.
     """
 
@@ -43,6 +47,8 @@ class RunFolder:
             raise InputError(f"{self.path} holds no run (run.json is missing); give the folder of a run to --resume")
         if self._new is not None and self.run_file.exists():
             raise InputError(self._is_taken(self._new))
+        if self._new is not None and (own := next(self._own_files(), None)):
+            raise InputError(f"{self.path} holds {own.name}, which a run would take for its own; give another --out")
         self._stack.enter_context(exclusive(self.path / ".lock", f"run {self.path}"))
         try:
             if self._new is not None:
@@ -66,12 +72,13 @@ class RunFolder:
 
     def _forget(self) -> None:
         """A new run that ended before its first trial leaves nothing: its folder can be given again."""
-        others = (self.path / name for name in ("journal.jsonl", "log.txt", ".lock"))
-        tables = self.path.glob("latency_table.[0-9]*.csv")  # of further devices
-        for path in (self.run_file, self.trials_file, self.table_file, *others, *tables):
+        for path in (*self._own_files(), self.path / ".lock", self.run_file):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # the user has other files there
             self.path.rmdir()
+
+    def _own_files(self) -> Iterator[Path]:
+        return (path for pattern in OWN_FILES for path in self.path.glob(pattern))
 
     @property
     def run_file(self) -> Path:

@@ -9,6 +9,7 @@ from mobilenas.run import SearchSettings
 from mobilenas.run.folder import RunFolder
 
 SETTINGS = SearchSettings(target_ms=5.0, trials=3, seed=7)
+OWN = ("log.txt", "latency_table.csv", "latency_table.1.int8.csv", "trials.jsonl", "journal.jsonl", "space.json")
 
 
 def never():
@@ -156,7 +157,7 @@ def ended_by(error, path, files, text=""):
 def test_a_new_run_that_ends_before_its_first_trial_leaves_nothing(tmp_path, error):
     path = tmp_path / "run"
     with pytest.raises(type(error)):
-        ended_by(error, path, ("log.txt", "latency_table.csv", "latency_table.1.int8.csv", "trials.jsonl"))
+        ended_by(error, path, OWN)
     assert not path.exists()
     with RunFolder(path, SETTINGS) as folder:
         assert folder.settings == SETTINGS
@@ -175,3 +176,11 @@ def test_files_of_the_user_stay(tmp_path):
     with pytest.raises(InputError), RunFolder(tmp_path, SETTINGS):
         raise InputError("x")
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_a_run_would_take_for_its_own_is_neither_used_nor_removed(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds {name}, which a run would take for its own"):
+        RunFolder(tmp_path, SETTINGS).__enter__()
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "mine")]
