@@ -119,7 +119,7 @@ class PolicySearch(Searcher):
 
     def _step(self, loss: "Tensor") -> None:
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own signature
+        torch.autograd.backward(loss)
         self._optimizer.step()
 
     def ask_batch(self, count: int) -> list[Genotype]:

@@ -35,7 +35,7 @@ class SearcherContract:
     @pytest.fixture
     def factory(self) -> SearcherFactory:
         """The searcher's class."""
-        raise NotImplementedError("override the fixture 'factory' so that it returns the searcher's class")
+        pytest.fail("override the fixture 'factory' so that it returns the searcher's class")
 
     def test_proposals_are_feasible(self, factory: SearcherFactory) -> None:
         feasible = below(0.4)

@@ -99,5 +99,5 @@ def test_a_broken_one_fails(
 def test_a_suite_without_factory_says_what_to_do(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(NO_FACTORY)
     result = pytester.runpytest_subprocess("-q")
-    result.stdout.fnmatch_lines(["*NotImplementedError: override the fixture 'factory'*"])
+    result.stdout.fnmatch_lines(["*Failed: override the fixture 'factory'*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
