@@ -77,8 +77,8 @@ class WeightedProductReward(Reward):
     worth the same. Its hard one is alpha 0, beta -1: faster than the target earns nothing, slower costs in proportion.
 
     Attributes:
-        alpha: Exponent of networks that meet the target, at most 0.
-        beta: Exponent of those that do not, at most 0.
+        alpha: Exponent of networks that meet the target, from -10 to 0.
+        beta: Exponent of those that do not, from -10 to 0.
 
     Source: MnasNet, arXiv 1807.11626, section 3.1, equations 2 and 3. EfficientNet, arXiv 1905.11946, section 4, uses
         the soft one with FLOPS; MobileNetV3-Small, arXiv 1905.02244, section 4.1, uses -0.15.
@@ -90,7 +90,7 @@ class WeightedProductReward(Reward):
 
     def __post_init__(self) -> None:
         for name, value in (("alpha", self.alpha), ("beta", self.beta)):
-            check(-np.inf < value <= 0, name, value, "a number up to 0")
+            check(-10 <= value <= 0, name, value, "a number from -10 to 0")
 
     def _of(self, accuracy: Floats, relative_latency: Floats) -> Floats:
         exponent = np.where(relative_latency <= 1, self.alpha, self.beta)

@@ -153,7 +153,9 @@ class SpacePlan(Settings):
     width_multiplier: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        check(bool(re.fullmatch(r"[\w.-]{1,64}", self.name)), "name", self.name, "1 to 64 letters, digits, '_', '.'")
+        check(
+            bool(re.fullmatch(r"[\w.-]{1,64}", self.name)), "name", self.name, "1 to 64 letters, digits, '_', '.', '-'"
+        )
         check(1 <= len(self.stages) <= MOST_STAGES, "stages", len(self.stages), f"1 to {MOST_STAGES} stages")
         for name in ("resolution", "width_multiplier"):
             check_choices(name, getattr(self, name))

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import prod
 
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError
@@ -14,6 +15,8 @@ from mobilenas.spaces._network import RESOLUTION, WIDTH, PlannedNetworks, Values
 from mobilenas.spaces._plan import LAYER_FIELDS, STAGE_FIELDS, SpacePlan
 from mobilenas.spaces.space import Choice, Factor, Genotype, SearchSpace
 
+MOST_COMBINATIONS = 500_000
+"""Of the choices of all factors: each is built once, which takes half a minute for so many."""
 LONGEST_GENOTYPE = 120
 """Characters of a genotype in a network's name; a longer one is told by its hash."""
 
@@ -31,7 +34,7 @@ class StagedSpace(SearchSpace):
         num_classes: Number of classes.
 
     Raises:
-        InputError: If the plan leaves nothing to choose.
+        InputError: If the plan leaves nothing to choose, or its factors have more than 500,000 combinations.
     """
 
     def __init__(self, plan: SpacePlan, *, resolution: int | None = None, num_classes: int = 1000) -> None:
@@ -41,6 +44,12 @@ class StagedSpace(SearchSpace):
         self._networks = PlannedNetworks(self.plan)
         if not self.decisions:
             raise InputError(f"{plan.name}: no field has more than one choice; give one a list of several")
+        combinations = sum(prod(self.sizes[d] for d in factor.decisions) for factor in self._factors)
+        if combinations > MOST_COMBINATIONS:
+            raise InputError(
+                f"{plan.name}: {combinations:.2g} combinations of the choices of single stages are not accepted; give "
+                f"fewer choices or layerwise stages, so that there are at most {MOST_COMBINATIONS}"
+            )
 
     @cached_property
     def decisions(self) -> Mapping[str, tuple[Choice, ...]]:

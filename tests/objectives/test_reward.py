@@ -64,8 +64,10 @@ def test_values_out_of_range_are_named(values: tuple[float, float, float], text:
 
 
 def test_settings_out_of_range_are_named() -> None:
-    with pytest.raises(FieldError, match=r"alpha: 0\.07 is not accepted; give a number up to 0"):
+    with pytest.raises(FieldError, match=r"alpha: 0\.07 is not accepted; give a number from -10 to 0"):
         WeightedProductReward(alpha=0.07)
+    with pytest.raises(FieldError, match=r"alpha: -1e\+308"):  # the power would be infinite
+        WeightedProductReward(alpha=-1e308)
     with pytest.raises(FieldError, match="beta: nan"):
         WeightedProductReward(beta=float("nan"))
     with pytest.raises(FieldError, match=r"beta: 0\.0"):

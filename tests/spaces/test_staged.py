@@ -156,3 +156,10 @@ def test_long_genotypes_have_short_names() -> None:
     names = {space.decode(space.sample(rng)).name for _ in range(50)}
     assert len(names) == 50
     assert max(map(len, names)) < 60
+
+
+def test_a_plan_that_would_take_hours_to_compile_is_refused() -> None:
+    stage = {"out_channels": [*range(8, 108)], "layers": [*range(1, 60)], "kernel_size": [*range(1, 63, 2)]}
+    plan = every_field(stages=[{**stage, "se_ratio": [i / 200 for i in range(100)]}])
+    with pytest.raises(InputError, match=r"mine: 7\.3e\+07 combinations of the choices of single stages"):
+        StagedSpace(plan)
