@@ -31,6 +31,8 @@ def print_result(result: "SearchResult", folder: Path) -> None:
             ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
         ]
     rows += _accuracy(result)
+    if result.random_accuracy is not None:
+        rows.append(("random search", f"{100 * result.random_accuracy:.2f} % with as many trials"))
     rows += [
         ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
         ("verified", ", ".join(c["name"] for c in report["checks"]) if report and report["passed"] else "FAILED"),

@@ -43,6 +43,8 @@ class SearchResult:
         accuracy_std: Its standard deviation, where known.
         accuracy_source: Where the search's accuracies came from.
         accuracy_meaning: What they are not, where that must be said.
+        random_accuracy: Of the best of as many random networks that meet the same bounds; None where each would have
+            had to be trained.
         trained: Whether the exported file has trained weights.
         test_accuracy: Of the trained winner on held-out images, [0, 1].
         exported_accuracy: Of the exported file on the same images, run by LiteRT.
@@ -74,6 +76,7 @@ class SearchResult:
     trials: int
     accuracy_std: float | None = None
     accuracy_meaning: str = ""
+    random_accuracy: float | None = None
     detail: str = ""
     trained: bool = False
     measured: Measured | None = None

@@ -169,6 +169,7 @@ class _Search:
         result = replace(
             self._result(trial, arch, measured),
             met=measured is None or measured.latency_ms <= settings.target_ms,
+            random_accuracy=self._loop.random_accuracy(),
             trained=winner.test_accuracy is not None,
             test_accuracy=winner.test_accuracy,
             exported_accuracy=winner.exported_accuracy,

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, TargetError
 from mobilenas.evaluators import BatchEvaluator, CachedEvaluator, Evaluation
 from mobilenas.history import History, Trial
 from mobilenas.latency import CompiledLatency, LatencyPredictor
@@ -19,6 +19,7 @@ from mobilenas.spaces import Genotype, SearchSpace
 
 STALE_PROPOSALS = 200
 """A searcher that proposes known networks so many times in a row has nothing new."""
+BASELINE = "random_search"
 BEST_OF = 10_000
 """Trials that are compared at once."""
 Note = Callable[[str], None]
@@ -131,6 +132,21 @@ class TrialLoop:
             best = max(
                 [best, *feasible] if best else feasible, key=lambda t: (t.accuracy or 0.0, -t.latency_ms), default=None
             )
+        return best
+
+    def random_accuracy(self) -> float | None:
+        """Of the best of as many random feasible networks as there are trials; None where each takes a training."""
+        if not isinstance(self._evaluator, BatchEvaluator):
+            return None
+        searcher = SEARCHERS[BASELINE](self._feasible, seed=self._settings.seed)
+        best, left = None, len(self)
+        while left > 0:
+            try:
+                genotypes = searcher.ask_batch(min(searcher.batch, left))
+            except TargetError:  # so rare that chance does not find them
+                break
+            found = float(self._evaluator.evaluate_batch(np.array(genotypes, np.uint8)).accuracy.max())
+            best, left = found if best is None else max(best, found), left - len(genotypes)
         return best
 
     def _ask(self, left: int) -> list[Genotype]:

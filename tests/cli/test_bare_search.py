@@ -23,6 +23,7 @@ def test_what_a_person_reads_says_that_nothing_was_trained(mobilenas, tmp_path):
     assert "UNTRAINED: random weights" in out
     assert "it ranks, and is not what full training gives" in out
     assert "nothing: pixel1 does not answer" in out
+    assert "% with as many trials" in out
 
 
 def test_a_millisecond_is_too_little_and_the_nearest_is_named(refused, tmp_path):

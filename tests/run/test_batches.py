@@ -155,3 +155,12 @@ def test_a_controller_that_has_converged_stops_with_a_message(make_loop):
 def test_an_evaluator_of_another_space_is_refused(make_loop):
     with pytest.raises(InputError, match="give --space nas_bench_macro at 64 pixels"):
         make_loop(Sums(NasBenchMacroSpace(resolution=64)))
+
+
+def test_the_baseline_is_a_random_search_of_as_many_trials(make_loop):
+    loop = make_loop(Sums(), searcher="model_based")
+    loop.run(25)
+    random = make_loop(Sums(), searcher="random_search", path="random.jsonl")
+    random.run(25)
+    assert loop.random_accuracy() == max(trial.accuracy for trial in random)
+    assert loop.random_accuracy() < max(trial.accuracy for trial in loop)

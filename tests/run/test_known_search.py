@@ -66,6 +66,8 @@ def test_a_phone_that_nobody_can_reach(tmp_path):
     assert not result.trained
     assert result.high_ms <= 15.0 < 1.5 * result.high_ms
     assert result.upper_ms == result.high_ms
+    assert result.random_accuracy is not None
+    assert 0.9 * result.validation_accuracy < result.random_accuracy < result.validation_accuracy
     assert json.loads((run / "result.json").read_text()) == asdict(result)
     assert "reduced training schedule" in result.accuracy_meaning
     arch = Arch.load(run / "best.json")
