@@ -67,9 +67,16 @@ def opened_space(folder: RunFolder, source: Source) -> SearchSpace:
 def measured_table(
     folder: RunFolder, space: SearchSpace, dtype: str, progress: Progress | None, note: Note
 ) -> LatencyTable:
-    """The device's table with every op of the space; what it lacks is measured."""
+    """The device's table with every op of the space; what it lacks is measured.
+
+    Raises:
+        InputError: If there is no table of this dtype, and no connection by which to make one.
+        DeviceError: If something must be measured and the device does not answer.
+    """
     ops = sorted(space.distinct_ops(), key=str)  # a set's order differs from process to process
     device = Device.load(folder.settings.device)
+    if not open_runner(device).has_connection:
+        load_predictor(folder.settings.device, dtype)  # names the command that makes the table
     return up_to_date_table(device, dtype, ops, space=space, progress=progress, note=note)
 
 

@@ -10,7 +10,7 @@ from known_device import DEVICE_TOML, known_table
 from plans import EVERY_FIELD
 
 from mobilenas.arch import Arch
-from mobilenas.errors import DeviceError, InputError, TargetError
+from mobilenas.errors import InputError, TargetError
 from mobilenas.evaluators import EVALUATORS, Evaluation, Evaluator
 from mobilenas.evaluators.imagenet_surrogate import ImageNetSurrogate
 from mobilenas.history import History
@@ -213,5 +213,6 @@ def test_what_does_not_fit_is_said_before_the_search(tmp_path, change, said):
 
 def test_a_device_without_a_table_and_without_a_connection(tmp_path, home):
     (home / "latency_tables" / "phone.float32.csv").unlink()
-    with pytest.raises(DeviceError, match="no connection"):
+    with pytest.raises(InputError, match="phone has no float32 table; run: mobilenas calibrate FILE --device phone"):
         search(tmp_path / "run", SearchSettings(**ALONE))
+    assert not (tmp_path / "run").exists()
