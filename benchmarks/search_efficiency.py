@@ -3,10 +3,11 @@
     pip install -r benchmarks/requirements.txt
     MOBILENAS_TEST_DATA=DATA python benchmarks/search_efficiency.py [--gp-seeds 50] [--gp-budget 200] [--report]
 
-Every searcher has the same seeds. Runs are kept in results/search_efficiency.jsonl, one a line: a later call makes only
-those that are missing, `--report` makes none. The searcher of ours that counts is model_based, as it is by default; the
-others stand there to compare. model_based and the peers do not know the budget: they run once, to the largest. Those of
-ours that size what they build up by it run once for each. optuna's GP takes minutes for 200 evaluations:
+Every searcher gets the seeds from 0 on; where some were not run yet, the table says how many there are. Runs are kept
+in results/search_efficiency.jsonl, one a line: a later call makes only those that are missing, `--report` makes none.
+The searcher of ours that counts is model_based, as it is by default; the others stand there to compare. model_based and
+the peers do not know the budget: they run once, to the largest. Those of ours that size what they build up by it run
+once for each. optuna's GP takes minutes for 200 evaluations:
 `--gp-budget 50` leaves its larger budgets out; they count as regret 0 in its mean over the cells, a lower bound then.
 """
 

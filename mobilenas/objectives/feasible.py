@@ -15,6 +15,7 @@ RewardOf = Callable[[Genotypes, npt.NDArray[np.float64]], npt.NDArray[np.float64
 
 SAMPLE_BATCHES = (64, 1024, 4096)
 """Random genotypes that are tried before descent takes over: it starts to where one in some thousands is feasible."""
+DRAWS = 20
 MUTATION_BATCH = 32
 DESCENT_STARTS = 64
 MIXING_SWEEPS = 2
@@ -93,6 +94,19 @@ class FeasibleSet:
                 feasible = variants[self._is_feasible(variants)]
                 found = feasible[int(rng.integers(len(feasible)))]
         return _genotype(found)
+
+    def sample_new(self, rng: np.random.Generator, is_known: Callable[[Genotype], bool]) -> Genotype:
+        """A random feasible genotype that is not known; a known one where twenty draws bring nothing else.
+
+        Raises:
+            TargetError: As `sample`.
+        """
+        found = self.sample(rng)
+        for _ in range(DRAWS - 1):
+            if not is_known(found):
+                break
+            found = self.sample(rng)
+        return found
 
     def mutate(self, genotype: Sequence[int], rng: np.random.Generator) -> Genotype:
         """Another feasible genotype near this one.

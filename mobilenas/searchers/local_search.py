@@ -11,7 +11,6 @@ from mobilenas.settings import check
 from mobilenas.spaces import Genotype
 
 INITIAL = 10
-DRAWS = 20
 
 
 class LocalSearch(Searcher):
@@ -60,11 +59,7 @@ class LocalSearch(Searcher):
                 return self._noted(neighbour)
             self._left_to_draw, self._current, self._height = self.initial, None, None
         self._left_to_draw = max(0, self._left_to_draw - 1)
-        for _ in range(DRAWS):
-            proposal = self._feasible.sample(rng)
-            if bytes(proposal) not in self._proposed:
-                break
-        return self._noted(proposal)
+        return self._noted(self._feasible.sample_new(rng, lambda genotype: bytes(genotype) in self._proposed))
 
     def _noted(self, proposal: Genotype) -> Genotype:
         self._proposed.add(bytes(proposal))

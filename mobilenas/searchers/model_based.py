@@ -23,8 +23,6 @@ POOL, SWEEPS = 256, 12
 """Random candidates of a proposal, and how often the best of them climb at most."""
 STEPS, MOST_CLIMBERS = 256, 8
 """About so many neighbours are looked at in a sweep, those of so many climbers at most."""
-DRAWS = 20
-"""Random genotypes that are drawn for one that was not proposed before."""
 FIRST_STEPS, MORE_STEPS, GROWTH = 30, 10, 1.1
 """Steps of the model's first fit and of later ones, which come when there are so many times more values."""
 Floats = npt.NDArray[np.float64]
@@ -124,11 +122,7 @@ class ModelBased(Searcher):
 
     def _drawn(self, rng: np.random.Generator) -> Genotype:
         """A random feasible genotype, one that was not proposed before where that is found."""
-        for _ in range(DRAWS):
-            proposal = self._feasible.sample(rng)
-            if bytes(proposal) not in self._proposed:
-                break
-        return proposal
+        return self._feasible.sample_new(rng, lambda genotype: bytes(genotype) in self._proposed)
 
     @cached_property
     def _embedding(self) -> Embedding:

@@ -11,8 +11,6 @@ from mobilenas.objectives import FeasibleSet
 from mobilenas.searchers.searcher import Searcher
 from mobilenas.spaces import Genotype
 
-DRAWS = 20
-"""So many genotypes are drawn for one that was not proposed before."""
 BATCH, OVERDRAW = 1024, 4
 
 
@@ -53,10 +51,7 @@ class RandomSearch(Searcher):
         """Learns nothing: what comes next does not depend on what came out."""
 
     def _propose(self, rng: np.random.Generator) -> Genotype:
-        for _ in range(DRAWS):
-            proposal = self._feasible.sample(rng)
-            if _key(proposal) not in self._proposed:
-                break
+        proposal = self._feasible.sample_new(rng, lambda genotype: _key(genotype) in self._proposed)
         self._proposed.add(_key(proposal))
         return proposal
 

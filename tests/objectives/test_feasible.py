@@ -211,3 +211,14 @@ def test_the_reward_is_the_accuracy_unless_it_is_given() -> None:
     assert FeasibleSet.all(SPACE).reward(genotypes, accuracies).tolist() == [0.1, 0.5, 0.9]
     halved = FeasibleSet(SPACE, lambda rows: np.ones(len(rows), bool), cost, reward=lambda rows, shares: shares / 2)
     assert halved.reward(genotypes, accuracies).tolist() == [0.05, 0.25, 0.45]
+
+
+def test_what_is_known_is_drawn_again_as_long_as_there_is_something_new() -> None:
+    few = FeasibleSet(SPACE, lambda rows: (rows[:, 2:] == 0).all(axis=1), lambda rows: rows[:, 2:].sum(axis=1) * 1.0)
+    known: set[Genotype] = set()
+    rng = np.random.default_rng(0)
+    for _ in range(8):  # of the two free decisions' combinations
+        found = few.sample_new(rng, lambda genotype: genotype in known)
+        assert found not in known
+        known.add(found)
+    assert few.sample_new(rng, lambda genotype: True) is not None
