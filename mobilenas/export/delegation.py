@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Callable
 
+from mobilenas.export.constants import KERNEL_AXES
 from mobilenas.export.lowering import MAX_CONCATENATED
 from mobilenas.export.raising import pair
 from mobilenas.export.tflite_file import FileOperator
 from mobilenas.export.wiring import Wiring
 
 QUANTIZED = frozenset({"INT8", "UINT8"})
-HAS_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 POOLS = frozenset({"MAX_POOL_2D", "AVERAGE_POOL_2D"})
 
 Rule = Callable[[Wiring, FileOperator], str]
@@ -70,7 +70,7 @@ def _dynamic(wiring: Wiring, operator: FileOperator) -> str:
 
 _ANYWHERE: dict[str, Rule] = {
     **dict.fromkeys(POOLS, _skipping),
-    **dict.fromkeys(HAS_WEIGHTS, _dynamic),
+    **dict.fromkeys(KERNEL_AXES, _dynamic),
     "CONCATENATION": _long,
     "PADV2": _always("CONCATENATION with constants, or PAD where zeros will do"),
 }

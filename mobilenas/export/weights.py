@@ -4,7 +4,6 @@ import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError
-from mobilenas.graph import WEIGHTED, OpGraph, OpNode
+from mobilenas.graph import OpGraph, OpNode
 
 Array = npt.NDArray[np.float32]
 Weights = Mapping[str, Array]
@@ -209,5 +208,4 @@ def folded_network(graph: OpGraph, weights: Weights) -> tuple[OpGraph, dict[str,
     for node in graph.weighted_nodes():
         for name, value in zip(("weight", "bias"), folded(node, weights), strict=True):
             found[f"{node.weight_name}.{name}"] = value
-    nodes = [replace(node, bias=True, batch_norm=None) if node.spec.kind in WEIGHTED else node for node in graph.nodes]
-    return replace(graph, nodes=tuple(nodes)), found
+    return graph.folded(), found

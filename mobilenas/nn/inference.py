@@ -1,8 +1,12 @@
 """What a network computes, from numpy to numpy."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from mobilenas.export.weights import Array, Weights
 from mobilenas.graph import OpGraph
@@ -10,6 +14,8 @@ from mobilenas.nn.graph_module import GraphModule
 from mobilenas.nn.weights import set_weights
 
 BATCH = 64
+ALL_VALUES_BATCH = 8
+"""Of `all_values`: every value of every image of a batch is in memory at once."""
 
 
 def outputs(graph: OpGraph, weights: Weights, images: Array, *, exact: bool = False) -> npt.NDArray[np.floating]:
@@ -33,7 +39,31 @@ def outputs(graph: OpGraph, weights: Weights, images: Array, *, exact: bool = Fa
     module.to(precision)
     found = []
     with torch.inference_mode():
-        for start in range(0, len(images), size):
-            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + size])).permute(0, 3, 1, 2)
+        for batch in image_batches(images, size):
             found.append(module(batch.to(precision)).numpy())
     return np.concatenate(found)
+
+
+def image_batches(images: Array, size: int) -> Iterator[Tensor]:
+    """Images (N, height, width, channels) as tensors (`size` or fewer, channels, height, width)."""
+    for start in range(0, len(images), size):
+        yield torch.from_numpy(np.ascontiguousarray(images[start : start + size])).permute(0, 3, 1, 2)
+
+
+def all_values(graph: OpGraph, weights: Weights, images: Array) -> Iterator[list[Tensor]]:
+    """For each batch of images every value of a network: its input, then what each node gives, (N, C, ...).
+
+    Args:
+        graph: A network with one input.
+        weights: Its state dict.
+        images: Normalised inputs, shape (N, height, width, channels).
+
+    Raises:
+        InputError: If the weights or the images do not fit the network.
+    """
+    module = GraphModule(replace(graph, outputs=tuple(range(len(graph.value_shapes))))).eval()
+    set_weights(module, weights)
+    for batch in image_batches(images, ALL_VALUES_BATCH):
+        with torch.inference_mode():
+            values = module(batch)
+        yield list(values)

@@ -1,11 +1,11 @@
 """bias_corrected: biases that take back the mean of what rounding added."""
 
-import numpy as np
 import torch
 
 from mobilenas.export.weights import Array
 from mobilenas.graph import WEIGHTED
 from mobilenas.nn import state_arrays
+from mobilenas.nn.inference import image_batches
 from mobilenas.quantization.layer_error import float_node
 from mobilenas.quantization.simulated_int8 import SimulatedInt8
 
@@ -28,7 +28,7 @@ def bias_corrected(network: SimulatedInt8, images: Array) -> dict[str, Array]:
     graph = network.graph
     values = 2 * 4 * sum(height * width * channels for height, width, channels in graph.value_shapes)
     count = max(1, min(len(images), MEMORY_BYTES // values))
-    batch = torch.from_numpy(np.ascontiguousarray(images[:count])).permute(0, 3, 1, 2)
+    (batch,) = image_batches(images[:count], count)
     before = {name: value.clone() for name, value in network.network.state_dict().items()}
     with torch.no_grad():
         exact, rounded = [batch], [network.input(batch)]

@@ -1,17 +1,12 @@
 """equalized: the same function with channels that need more alike ranges."""
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mobilenas.export.weights import Array, Weights
-from mobilenas.graph import OpGraph, OpKind, OpNode
-from mobilenas.nn import GraphModule, set_weights
+from mobilenas.graph import WEIGHTED, OpGraph, OpKind, OpNode
+from mobilenas.nn.inference import all_values
 
-BATCH = 8
-"""Every value of every image of a batch is in memory at once."""
 LARGEST_FACTOR = 16.0
 """How far from the middle one a channel's factor may be: what is all but dead is not blown up."""
 KEEPS_CHANNELS = frozenset({OpKind.RELU, OpKind.MAX_POOL2D, OpKind.AVG_POOL2D, OpKind.MEAN, OpKind.PAD})
@@ -45,7 +40,7 @@ def equalized(graph: OpGraph, weights: Weights, images: Array) -> dict[str, Arra
     found = {name: value.copy() for name, value in weights.items()}
     factors = {group: _factors(groups, group, peaks, weights) for group in groups.free()}
     for index, node in enumerate(graph.nodes):
-        if node.spec.kind not in (OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D, OpKind.FULLY_CONNECTED):
+        if node.spec.kind not in WEIGHTED:
             continue
         weight, bias = (f"{node.weight_name}.{name}" for name in ("weight", "bias"))
         written, read = factors.get(groups.of(_value(graph, index))), factors.get(groups.of(node.inputs[0]))
@@ -71,16 +66,11 @@ def _columns(node: OpNode, weight: Array) -> Array:
 
 def _peaks(graph: OpGraph, weights: Weights, images: Array) -> list[npt.NDArray[np.float64]]:
     """Largest absolute value of every channel of every value."""
-    count = len(graph.value_shapes)
-    module = GraphModule(replace(graph, outputs=tuple(range(count)))).eval()
-    set_weights(module, weights)
     found = [np.zeros(shape[2]) for shape in graph.value_shapes]
-    with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).permute(0, 3, 1, 2)
-            for i, value in enumerate(module(batch)):
-                largest = value.abs().reshape(len(value), value.shape[1], -1).amax((0, 2))
-                found[i] = np.maximum(found[i], largest.double().numpy())
+    for values in all_values(graph, weights, images):
+        for i, value in enumerate(values):
+            largest = value.abs().reshape(len(value), value.shape[1], -1).amax((0, 2))
+            found[i] = np.maximum(found[i], largest.double().numpy())
     return found
 
 
@@ -134,8 +124,7 @@ class _Groups:
 
     def readers(self, group: int) -> list[OpNode]:
         """The nodes with weights that read a group."""
-        weighted = (OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D, OpKind.FULLY_CONNECTED)
-        return [n for n in self._graph.nodes if n.spec.kind in weighted and self.of(n.inputs[0]) == group]
+        return [n for n in self._graph.nodes if n.spec.kind in WEIGHTED and self.of(n.inputs[0]) == group]
 
     def _fix(self, *values: int) -> None:
         self._fixed.update(values)

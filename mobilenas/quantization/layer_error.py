@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mobilenas.export.weights import Array
 from mobilenas.graph import WEIGHTED
+from mobilenas.nn.inference import image_batches
 from mobilenas.nn.ops import OPS
 from mobilenas.nn.weighted import Use
 from mobilenas.quantization.simulated_int8 import SimulatedInt8
@@ -44,8 +45,7 @@ def layer_errors(network: SimulatedInt8, images: Array) -> tuple[LayerError, ...
     nodes = network.graph.nodes
     signal, own, total = (np.zeros(len(nodes)) for _ in range(3))
     with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).permute(0, 3, 1, 2)
+        for batch in image_batches(images, BATCH):
             exact, rounded = [batch], [network.input(batch)]
             for index, node in enumerate(nodes):
                 inputs = [exact[i] for i in node.inputs]

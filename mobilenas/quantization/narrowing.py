@@ -1,7 +1,5 @@
 """narrowed_ranges: ranges that lose least, where few values lie far out."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,10 +8,8 @@ from mobilenas.export import Ranges
 from mobilenas.export.quantization import quantization
 from mobilenas.export.weights import Array, Weights
 from mobilenas.graph import OpGraph
-from mobilenas.nn import GraphModule, set_weights
+from mobilenas.nn.inference import all_values
 
-BATCH = 8
-"""Every value of every image of a batch is in memory at once."""
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 
 
@@ -32,15 +28,11 @@ def narrowed_ranges(graph: OpGraph, weights: Weights, ranges: Ranges, images: Ar
     Differs from the paper: a few shares of the whole range are tried instead of a finer search.
     """
     names = ["input_0", *(node.name for node in graph.nodes)]
-    module = GraphModule(replace(graph, outputs=tuple(range(len(names))))).eval()
-    set_weights(module, weights)
     errors = np.zeros((len(names), len(SHARES)))
-    with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).permute(0, 3, 1, 2)
-            for i, value in enumerate(module(batch)):
-                low, high = min(ranges[names[i]][0], 0.0), max(ranges[names[i]][1], 0.0)
-                errors[i] += [_error(value, share * low, share * high) for share in SHARES]
+    for values in all_values(graph, weights, images):
+        for i, value in enumerate(values):
+            low, high = min(ranges[names[i]][0], 0.0), max(ranges[names[i]][1], 0.0)
+            errors[i] += [_error(value, share * low, share * high) for share in SHARES]
     best = {name: SHARES[int(errors[i].argmin())] for i, name in enumerate(names)}
     best |= {names[i]: 1.0 for i in graph.outputs}
     return {name: (best[name] * ranges[name][0], best[name] * ranges[name][1]) for name in names}

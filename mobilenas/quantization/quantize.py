@@ -12,6 +12,7 @@ from mobilenas.export.metadata import Metadata
 from mobilenas.export.weights import Array
 from mobilenas.graph import OpGraph
 from mobilenas.nn import observed_ranges, outputs
+from mobilenas.nn.inference import image_batches
 from mobilenas.quantization.bias_correction import bias_corrected
 from mobilenas.quantization.equalization import equalized
 from mobilenas.quantization.narrowing import narrowed_ranges
@@ -121,8 +122,7 @@ def _error(found: Quantized, images: Array, exact: Array) -> float:
     network = found.network().eval()
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).permute(0, 3, 1, 2)
+        for batch in image_batches(images, BATCH):
             parts.append(network(batch).numpy())
     scale = float(np.sqrt(np.mean(np.square(exact, dtype=np.float64)))) or 1.0
     return float(np.sqrt(np.mean(np.square(_centred(np.concatenate(parts)) - exact, dtype=np.float64)))) / scale
