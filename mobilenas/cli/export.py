@@ -78,7 +78,7 @@ def run(
         found = _onnx(arch, state, images, max_drop, verify)
     else:
         found = _tflite(arch, state, settings, images, verify)
-    if verify and not found.report.passed:
+    if not found.report.passed:
         raise _refusal(found.report, out, settings)
     write_atomically(out, found.model)
     size = {"path": str(out), "size_bytes": len(found.model), "format": format, "dtype": dtype, "name": arch.name}
@@ -125,7 +125,7 @@ def _tflite(
     has_torch = find_spec("torch") is not None
     if verify and not has_torch:
         note('parity is not checked: torch is not installed; run: pip install "mobilenas[train]"')
-    return checked_export(arch, weights, settings, data=data, compare=verify and has_torch)
+    return checked_export(arch, weights, settings, data=data, verify=verify, compare=has_torch)
 
 
 def _onnx(

@@ -24,7 +24,7 @@ from mobilenas.graph import Network
 from mobilenas.latency import LatencyPredictor, load_table, steady_runner
 from mobilenas.runners import Device, open_runner
 from mobilenas.verification import Check, Report, latency_check, measure_file, verify_file
-from mobilenas.verification.accuracy import MAX_DROP, Labelled, held_out
+from mobilenas.verification.accuracy import MAX_DROP, Labelled, check_drop, held_out
 from mobilenas.verification.checked_export import metadata_of
 from mobilenas.verification.onnx_file import verify_onnx
 
@@ -52,6 +52,10 @@ def run(
     for name, value in (("target-ms", target_ms), ("max-size-mb", max_size_mb)):
         if value is not None:
             positive(name, value)
+    check_dtype(dtype)
+    check_drop(max_drop)
+    if data is None and max_drop != MAX_DROP:
+        raise InputError("--max-drop belongs to --data, whose test images accuracy is compared on; give both")
     target = resolve_device(device) if device is not None or target_ms is not None else None
     if target is not None:
         open_runner(target).unit.check_is_time(f"device {target.name}")
@@ -70,7 +74,7 @@ def run(
             )
         report = verify_onnx(model, graph, state, labelled=labelled)
     else:
-        compared = None if check_dtype(dtype) == "int8" and labelled is None else state
+        compared = None if dtype == "int8" and labelled is None else state
         if compared is None:
             note("what an int8 file computes is checked on real images only; give --data")
         report = verify_file(model, graph, compared, dtype=dtype, float_io=float_io, labelled=labelled)

@@ -40,7 +40,12 @@ class Labelled:
     max_drop: float = MAX_DROP
 
     def __post_init__(self) -> None:
-        check(0 <= self.max_drop < 1, "max_drop", self.max_drop, "a share of the images, from 0 to below 1")
+        check_drop(self.max_drop)
+
+
+def check_drop(max_drop: float) -> None:
+    """Raises `FieldError` for accuracy that cannot be lost."""
+    check(0 <= max_drop < 1, "max_drop", max_drop, "a share of the images, from 0 to below 1")
 
 
 def held_out(split: "Split", max_drop: float = MAX_DROP) -> Labelled:

@@ -11,7 +11,7 @@ from mobilenas.export import Metadata, Weights, write_tflite
 from mobilenas.graph import Network
 from mobilenas.runners import LiteRTProcess
 from mobilenas.settings import Settings, check
-from mobilenas.verification.accuracy import MAX_DROP, Labelled, held_out
+from mobilenas.verification.accuracy import MAX_DROP, Labelled, check_drop, held_out
 from mobilenas.verification.report import Report
 from mobilenas.verification.verify import verify_file
 
@@ -51,7 +51,8 @@ class ExportSettings(Settings):
         count, epochs = self.calibration_images, self.fine_tuning_epochs
         check(2 <= count <= 100_000, "calibration_images", count, "a whole number from 2 to 100000")
         check(0 <= epochs <= 10_000, "fine_tuning_epochs", epochs, "a whole number from 0 to 10000")
-        check(0 <= self.max_drop < 1, "max_drop", self.max_drop, "a share of the images, from 0 to below 1")
+        check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
+        check_drop(self.max_drop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def checked_export(
     checkpoint: Path | None = None,
     pause: Callable[[], None] = lambda: None,
     runtime: LiteRTProcess | None = None,
+    verify: bool = True,
     compare: bool = True,
 ) -> CheckedFile:
     """Writes a network as a `.tflite` file and checks it.
@@ -96,6 +98,7 @@ def checked_export(
         checkpoint: Where an interrupted fine-tuning goes on from.
         pause: Called before every step of a fine-tuning.
         runtime: A LiteRT process to use; by default one is started.
+        verify: Whether to check the file; without, the report is empty and LiteRT sees nothing of it.
         compare: Whether to compare what the file computes with torch, which must be installed then.
 
     Raises:
@@ -117,6 +120,8 @@ def checked_export(
             description=description,
             metadata=metadata,
         )
+    if not verify:
+        return CheckedFile(model, Report(()), quantization)
     made_up = settings.dtype == "int8" and data is None
     if labelled is None and data is not None and compare:
         labelled = held_out(data.test, settings.max_drop)

@@ -106,11 +106,32 @@ def test_onnx(answer, refused, trained, tmp_path):
         (["--float-io"], "--float-io belongs to int8"),
         (["--fine-tune", "2"], "--fine-tune belongs to --dtype int8 with --data"),
         (["--max-drop", "2"], "max_drop: 2.0 is not accepted"),
+        (["--seed", "-1"], "seed: -1 is not accepted"),
         (["--calibration-images", "1"], "calibration_images: 1 is not accepted"),
     ],
 )
 def test_options_that_say_nothing_are_refused(refused, tiny, tmp_path, arguments, text):
     assert text in refused(2, "export", tiny, "--out", tmp_path / "a.tflite", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--max-drop", "0.02"], "--max-drop belongs to --data"),
+        (["--max-drop", "nan"], "max_drop: nan is not accepted"),
+        (["--dtype", "int9"], "unknown dtype 'int9'"),
+    ],
+)
+def test_verify_refuses_what_says_nothing(refused, tiny, tmp_path, arguments, text):
+    (tmp_path / "a.tflite").write_bytes(b"not looked at")
+    assert text in refused(2, "verify", tmp_path / "a.tflite", "--against", tiny, *arguments)
+
+
+def test_without_verify_no_runtime_sees_the_file(answer, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("mobilenas.verification.verify.LiteRTProcess", None)
+    document = answer("export", tiny, "--no-verify", "--out", tmp_path / "a.tflite")
+    assert "verification" not in document
+    assert document["size_bytes"] == (tmp_path / "a.tflite").stat().st_size
 
 
 def test_data_of_another_network(refused, tmp_path):
