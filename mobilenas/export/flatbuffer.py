@@ -36,21 +36,26 @@ OPTIONS = {
 ENUMS = {"padding": schema.Padding, "fusedActivationFunction": schema.ActivationFunctionType}
 
 
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the generated schema has no types
-    """A buffer whose data starts at a multiple of 16 bytes, as the schema demands and the generated Pack forgets."""
+class _AlignedBuffer:
+    """A buffer whose data starts at a multiple of 16 bytes, as the schema demands and `BufferT.Pack` forgets."""
 
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802  # the generated base class calls it so
+    def __init__(self, data: bytes | memoryview = b"") -> None:
+        self._data = data
+
+    def pack(self, builder: flatbuffers.Builder) -> int:
+        """Writes it; returns where."""
         offset = None
-        if self.data is not None and len(self.data):
-            size = len(self.data)
+        if size := len(self._data):
             builder.StartVector(1, size, ALIGNMENT)
             builder.head = builder.Head() - size
-            builder.Bytes[builder.Head() : builder.Head() + size] = self.data
+            builder.Bytes[builder.Head() : builder.Head() + size] = self._data
             offset = builder.EndVector()
         schema.BufferStart(builder)
         if offset is not None:
             schema.BufferAddData(builder, offset)
         return int(schema.BufferEnd(builder))
+
+    Pack = pack  # as `ModelT.Pack` calls it
 
 
 class FlatbufferModel:
@@ -79,9 +84,8 @@ class FlatbufferModel:
         key = (array.dtype.str, array.shape, array.tobytes()) if share else None
         if key in self._constants:
             return self._constants[key]
-        buffer = _AlignedBuffer()
-        buffer.data = array.data.cast("B") if array.ndim else array.tobytes()  # not copied; a scalar cannot be cast
-        self._buffers.append(buffer)
+        data = array.data.cast("B") if array.ndim else array.tobytes()  # not copied; a scalar cannot be cast
+        self._buffers.append(_AlignedBuffer(data))
         self._constant_bytes += array.nbytes + ALIGNMENT
         index = self._tensor(array.shape, array.dtype, name, len(self._buffers) - 1, quantization)
         if key:
@@ -142,9 +146,7 @@ class FlatbufferModel:
 
     def _metadata(self, table: bytes) -> object:
         """An entry that names the buffer of a metadata table."""
-        buffer = _AlignedBuffer()
-        buffer.data = table
-        self._buffers.append(buffer)
+        self._buffers.append(_AlignedBuffer(table))
         self._constant_bytes += len(table) + ALIGNMENT
         entry = schema.MetadataT()
         entry.name, entry.buffer = BUFFER_NAME, len(self._buffers) - 1

@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from mobilenas.training.data import Split
 
 STATISTICS_IMAGES = 4096
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def decay_at(updates: int, decay: float) -> float:
@@ -28,15 +29,15 @@ def averaged_copy(module: nn.Module, decay: float) -> AveragedModel:
         decay: Share of the average that an update keeps, in [0, 1), once many updates were made.
     """
 
-    def update(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+    def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
         if averaged[0].is_floating_point():
-            step = get_ema_multi_avg_fn(decay_at(int(updates), decay))  # type: ignore[no-untyped-call]  # torch's gap
+            step = get_ema_multi_avg_fn(decay_at(int(updates), decay))  # type: ignore[no-untyped-call]  # torch annotates its callers, not it
             step(averaged, current, updates)
         else:
             for old, new in zip(averaged, current, strict=True):
                 old.copy_(new)
 
-    return AveragedModel(module, multi_avg_fn=update, use_buffers=True)  # type: ignore[arg-type]  # tuples are lists there
+    return AveragedModel(module, multi_avg_fn=update, use_buffers=True)
 
 
 def gather_statistics(module: nn.Module, split: Split, *, batch_size: int, pause: Callable[[], None]) -> None:

@@ -89,8 +89,8 @@ def _plain(value: Tensor) -> Tensor:
 def _read(path: Path) -> tuple[dict[str, Any], State]:
     try:
         with safe_open(path, "pt") as file:
-            progress = json.loads((file.metadata() or {})["progress"])
-            return dict(progress), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            progress, names = json.loads((file.metadata() or {})["progress"]), file.keys()
+            return dict(progress), {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not a checkpoint of a training ({error}); remove it or give another path"
