@@ -1,10 +1,6 @@
 """An OpGraph as a torch module. Needs the extra `train`."""
 
-# ruff: noqa: E402  # torch must be known to be there before anything that imports it
-from mobilenas.extras import require
-
-require("torch", "train")
-
+from mobilenas.nn import _requirements as _requirements
 from mobilenas.nn.graph_module import GraphModule
 from mobilenas.nn.inference import outputs
 from mobilenas.nn.initialization import initialize

@@ -1,11 +1,6 @@
 """Data and training. Needs the extra `train`."""
 
-# ruff: noqa: E402  # the libraries must be known to be there before anything that imports them
-from mobilenas.extras import require
-
-for library in ("torch", "torchvision", "accelerate", "PIL"):
-    require(library, "train")
-
+from mobilenas.training import _requirements as _requirements
 from mobilenas.training.data import ImageData, Split
 from mobilenas.training.recipe import RECIPES, Recipe, default_recipe
 from mobilenas.training.sources import load_data
