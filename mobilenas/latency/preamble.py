@@ -140,7 +140,9 @@ def _one_line(text: str) -> str:
 def _check(info: TableInfo, path: Path) -> None:
     for key, accepted in (("dtype", tuple(BYTES)), ("method", METHODS), ("unit", UNITS)):
         if getattr(info, key) not in accepted:
-            raise InputError(f"{path}: {key} {getattr(info, key)!r} is not accepted; give {' or '.join(accepted)}")
+            raise InputError(
+                f"{path}: {key} {shorten(getattr(info, key))} is not accepted; give {' or '.join(accepted)}"
+            )
     if not 0 < info.share <= 1:
         raise InputError(f"{path}: share {info.share} is not accepted; give a number above 0, at most 1")
 

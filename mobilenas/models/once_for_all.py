@@ -3,6 +3,7 @@
 Source: Cai et al., arXiv 1908.09791; the files' fields: github.com/mit-han-lab/once-for-all ofa/utils/layers.py.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def from_net_config(data: object, *, name: str = "once_for_all", resolution: int
         channels = made.out_channels
     classifier = root.child("classifier")
     norm = root.optional("bn")
-    epsilon = norm.value("eps") if norm else DEFAULT_EPSILON.get(str(root.value("name")), 1e-5)
+    epsilon = norm.real("eps") if norm else DEFAULT_EPSILON.get(str(root.value("name")), 1e-5)
     return Arch(
         stem=stem,
         stages=tuple(stages),
@@ -85,7 +86,7 @@ def from_net_config(data: object, *, name: str = "once_for_all", resolution: int
         resolution=resolution,
         num_classes=classifier.integer("out_features"),
         padding="symmetric",
-        bn_epsilon=float(epsilon),
+        bn_epsilon=epsilon,
         name=name,
     )
 
@@ -116,7 +117,7 @@ def _block(block: "_Fields", channels: int) -> MBConv | None:
 
 
 def _head(root: "_Fields", classifier: "_Fields") -> Head:
-    dropout = float(classifier.value("dropout_rate") or 0.0)
+    dropout = classifier.real("dropout_rate", 0.0)
     expand, mix = root.optional("final_expand_layer"), root.optional("feature_mix_layer")
     if mix is None:
         return PoolLinear(dropout=dropout)
@@ -152,6 +153,16 @@ class _Fields:
         if type(value) is not int:
             raise FieldError(name, value, "a whole number", self.where)
         return value
+
+    def real(self, name: str, default: float | None = None) -> float:
+        """A field that must be a finite number; null and absent ones are `default`, if there is one."""
+        value = default if self.value(name) is None else self.value(name)
+        try:
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                return float(value)
+        except OverflowError:
+            pass  # a whole number beyond every float
+        raise FieldError(name, value, "a number", self.where)
 
     def activation(self) -> ActivationName:
         """The field `act_func`."""

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, shorten
 from mobilenas.storage import write_atomically
 
 State = dict[str, Tensor]
@@ -65,20 +65,38 @@ def read_checkpoint(
         raise InputError(
             f"{path} is the checkpoint of another training ({differing} differs); remove it or give another path"
         )
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    found = {prefix: _under(prefix, tensors) for prefix in modules}
     for prefix, module in modules.items():
-        start = f"{prefix}."
-        module.load_state_dict({n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)})
+        if _shapes(found[prefix]) != _shapes(module.state_dict()):
+            raise _no_checkpoint(path, f"{prefix} has other tensors than the network")
+    if not {name.partition(".")[0] for name in _under("optimizer", tensors)} <= set(map(str, range(len(parameters)))):
+        raise _no_checkpoint(path, "the optimizer has other parameters than the network")
+    for prefix, module in modules.items():
+        module.load_state_dict(found[prefix])
     state = optimizer.state_dict()
     state["state"] = {}
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            like = parameters[int(index)]
-            laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
-            state["state"].setdefault(int(index), {})[key] = laid_out
+    for name, value in _under("optimizer", tensors).items():
+        index, _, key = name.partition(".")
+        like = parameters[int(index)]
+        laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        state["state"].setdefault(int(index), {})[key] = laid_out
     optimizer.load_state_dict(state)
     return progress
+
+
+def _under(prefix: str, tensors: State) -> State:
+    """The tensors of one prefix, by the rest of their names."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+
+
+def _shapes(tensors: Mapping[str, Any]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in tensors.items()}
+
+
+def _no_checkpoint(path: Path, reason: str) -> InputError:
+    return InputError(f"{path} is not a checkpoint of a training ({reason}); remove it or give another path")
 
 
 def _plain(value: Tensor) -> Tensor:
@@ -92,6 +110,4 @@ def _read(path: Path) -> tuple[dict[str, Any], State]:
             progress, names = json.loads((file.metadata() or {})["progress"]), file.keys()
             return dict(progress), {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is not a checkpoint of a training ({error}); remove it or give another path"
-        ) from error
+        raise _no_checkpoint(path, shorten(str(error), 200)) from error

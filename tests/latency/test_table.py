@@ -123,6 +123,7 @@ def test_updated_replaces_rows_and_fits_all_networks():
         ("\nadd,", '\n"add,', "unexpected end of data"),
         ("share: 1.0", "share: 7", "share"),
         ("threads: 1", "threads: four", "threads 'four' is not accepted"),
+        ("dtype: float32", "dtype: " + 5000 * "9", r"dtype '9{50,60}\.\.\. is not accepted"),
     ],
 )
 def test_damage_of_text_and_preamble_is_named(tmp_path, old, new, problem):

@@ -109,6 +109,10 @@ def test_the_proxylessnas_form() -> None:
         (["classifier"], None, "classifier: None is not accepted; give an object"),
         (["classifier", "out_features"], "10", "classifier.out_features: '10' is not accepted"),
         (["first_conv", "stride"], 3, "stride: 3 is not accepted"),
+        (["classifier", "dropout_rate"], "same", "classifier.dropout_rate: 'same' is not accepted; give a number"),
+        (["classifier", "dropout_rate"], [0.1], r"classifier.dropout_rate: \[0.1\] is not accepted; give a number"),
+        (["classifier", "dropout_rate"], 10**400, "classifier.dropout_rate: 10+"),
+        (["bn", "eps"], None, "bn.eps: None is not accepted; give a number"),
     ],
 )
 def test_what_is_not_accepted_is_named(path, value, message, tmp_path) -> None:

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from mobilenas.errors import InputError
 from mobilenas.training import Recipe, load_data, train
+from mobilenas.training.checkpoint import read_checkpoint, write_checkpoint
 
 RECIPE = Recipe(epochs=4, batch_size=128, warmup_epochs=1)
 
@@ -97,6 +98,26 @@ def test_a_file_that_is_no_checkpoint_is_refused(digits, network, tmp_path, chec
     for path in (torn, weights):
         with pytest.raises(InputError, match="is not a checkpoint of a training"):
             train(network(), digits, replace(RECIPE, epochs=1), seed=0, checkpoint=path)
+
+
+def test_a_checkpoint_with_other_tensors_is_refused_and_nothing_is_touched(tmp_path):
+    module = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9)
+    module(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    path, before = tmp_path / "one.safetensors", module.weight.detach().clone()
+    write_checkpoint(path, {"module": module}, optimizer, {"what": {"seed": 0}})
+    good = path.read_bytes()
+    for old, new, reason in (
+        (b"module.bias", b"module.b-as", "module has other tensors"),
+        (b"optimizer.1.", b"optimizer.7.", "the optimizer has other parameters"),
+        (b"optimizer.1.", b"optimizer.x.", "the optimizer has other parameters"),
+    ):
+        assert old in good
+        path.write_bytes(good.replace(old, new))
+        with pytest.raises(InputError, match=rf"is not a checkpoint of a training \({reason}"):
+            read_checkpoint(path, {"module": module}, optimizer, {"seed": 0})
+    assert torch.equal(module.weight, before)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_one_error(digits, network, tmp_path):
