@@ -8,6 +8,7 @@
 No network named fresh or odd takes part in any fit.
 """
 
+import csv
 import gzip
 import sys
 import tempfile
@@ -111,6 +112,16 @@ def fitted_line(data: Data, size: Callable[[str], float], count: int, offset: bo
     return lambda name: (float(solution[0] * size(name) + (solution[1] if offset else 0.0)), 0.0)
 
 
+def block_sums(data: Data, name: str) -> dict[str, list[Predict]]:
+    """A line through sums of blocks that were measured as such, where `predictor_blocks.py` did."""
+    path = RESULTS / f"predictor_blocks.{name}.csv.gz"
+    if not path.exists():
+        return {}
+    with gzip.open(path, "rt", newline="") as file:
+        sums = {row["network"]: float(row["block_sum_us"]) for row in csv.DictReader(file)}
+    return {"sum of blocks, affine, 20 networks": [fitted_line(data, lambda n: sums[n], 20, True)]}
+
+
 def errors(name: str) -> None:
     """Ours and the baselines on one recorded table."""
     data = Data(name)
@@ -123,6 +134,7 @@ def errors(name: str) -> None:
         "MACs, linear, 40 networks": [fitted_line(data, lambda n: GRAPHS[n].macs, 40, True)],
         "sum of ops": [lambda n: (sums[n], 0.0)],
         "sum of ops, affine, 20 networks": [fitted_line(data, lambda n: sums[n], 20, True)],
+        **block_sums(data, name),
         **{f"ours, {n} networks": [ours(data.predictor(n, draw)) for draw in range(DRAWS)] for n in (5, 10, 20, 40)},
         "ours, 20 networks, missing ops interpolated": [ours(data.predictor(20, rows=profiled))],
     }

@@ -28,9 +28,9 @@ NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, warmup_
 OP_VISITS, NETWORK_VISITS = 3, 12
 """Visits that every op and network gets; the latter is a multiple of the former."""
 OVERHEAD_VISITS = 15
-MOST_VISITS = 8
+MOST_VISITS = 6
 """Visits of an op whose fastest two do not agree before."""
-TIGHT, TIGHT_US = 0.015, 0.05
+TIGHT, TIGHT_US = 0.03, 0.25
 """Difference between an op's two fastest visits, relative or in microseconds, from which on they agree."""
 OP_RESPONSE = 0.7
 """Ops become slower as this power of what the sentinel beside them does: small ones less, large ones as much."""
