@@ -67,7 +67,7 @@ class Data:
         kept = dict(self.table) if rows is None else {op: self.table[op] for op in rows}
         predictor = LatencyPredictor(LatencyTable(self.table.info, kept, calibration=Calibration()))
         fitted = [
-            CalibrationNetwork(n.name, op_sum(predictor, GRAPHS[n.name]), n.weight_bytes, n.measured_us)
+            CalibrationNetwork(n.name, op_sum(predictor, GRAPHS[n.name]), n.footprint_bytes, n.measured_us)
             for n in self.drawn(count, draw)
         ]
         return LatencyPredictor(LatencyTable(self.table.info, kept, tuple(fitted)))

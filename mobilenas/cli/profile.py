@@ -105,7 +105,7 @@ def run(
                 "networks": calibration.networks,
                 "scale": calibration.scale,
                 "us_per_mb": calibration.us_per_mb,
-                "knee_mb": calibration.knee_mb,
+                "cache_mb": calibration.cache_mb,
                 "error": calibration.error,
                 "unit": table.info.unit,
             }
@@ -114,7 +114,7 @@ def run(
     print(f"{path}: {len(table)} ops, calibrated on {calibration.networks} networks")
     print(
         f"latency = {calibration.scale:.3f} x sum of ops + {calibration.us_per_mb:.1f} {table.info.unit} per MB of "
-        f"weights beyond {calibration.knee_mb:.1f} MB; held-out error {100 * calibration.error:.1f} %"
+        f"weights and activations beyond {calibration.cache_mb:.1f} MB; held-out error {100 * calibration.error:.1f} %"
     )
 
 

@@ -135,6 +135,10 @@ class OpGraph:
         """Bytes of weights that one inference streams; what is used twice counts twice."""
         return sum(node.spec.weight_bytes(dtype) for node in self.nodes)
 
+    def footprint_bytes(self, dtype: str = "float32") -> int:
+        """What one inference after the other needs at hand: all weights, and the activations alive at the peak."""
+        return self.weight_bytes(dtype) + self.peak_memory_bytes(dtype)
+
     def peak_memory_bytes(self, dtype: str = "float32") -> int:
         """Largest sum of activations that are alive at once in execution order, in bytes.
 

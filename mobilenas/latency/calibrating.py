@@ -123,7 +123,7 @@ def _fitted(
         factor = rates.eras.get(sample.era, 1.0)
         name = f"{each.name} ({each.era})" if each.era else each.name
         op_sum_us = sum(count * rates.op_us(op, dtype) for op, count in sample.ops.items())
-        size = each.arch.graph().weight_bytes(dtype)
+        size = each.arch.graph().footprint_bytes(dtype)
         found.append(CalibrationNetwork(name.replace("|", "/"), op_sum_us, size, sample.latency_us / factor))
     return tuple(found)
 

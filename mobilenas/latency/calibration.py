@@ -18,7 +18,7 @@ UNCALIBRATED_ERROR = 0.10
 """Relative error assumed of a plain sum of ops (measured: RMSPE 5.4 %, docs/latency.md)."""
 MOST_SCALE = 1000.0
 LEAST_SCALE = 0.1
-"""Even where the networks seem to depend on nothing but their weights, ops cost something."""
+"""Even where the networks seem to depend on nothing but their footprint, ops cost something."""
 LEAST_ERROR = 0.01
 """No interval is narrower than what measuring itself repeats to."""
 
@@ -30,18 +30,18 @@ class CalibrationNetwork:
     Attributes:
         name: Where it comes from, such as `mnasnet@224#17` (space, resolution, seed).
         op_sum_us: Sum of its isolated ops.
-        weight_bytes: Bytes of its weights.
+        footprint_bytes: Bytes of its weights and of the activations alive at its peak.
         measured_us: Its latency, the cost of starting an inference taken off.
     """
 
     name: str
     op_sum_us: float
-    weight_bytes: int
+    footprint_bytes: int
     measured_us: float
 
     def to_text(self) -> str:
         """One line for the table's preamble."""
-        values = (self.name, f"{self.op_sum_us:.2f}", str(self.weight_bytes), f"{self.measured_us:.2f}")
+        values = (self.name, f"{self.op_sum_us:.2f}", str(self.footprint_bytes), f"{self.measured_us:.2f}")
         return FIELDS_SEPARATOR.join(values)
 
     @classmethod
@@ -51,25 +51,25 @@ class CalibrationNetwork:
         Raises:
             ValueError: If it is malformed or a number is not positive and finite.
         """
-        name, op_sum_us, weight_bytes, measured_us = text.split(FIELDS_SEPARATOR)
-        network = cls(name, float(op_sum_us), int(weight_bytes), float(measured_us))
+        name, op_sum_us, footprint_bytes, measured_us = text.split(FIELDS_SEPARATOR)
+        network = cls(name, float(op_sum_us), int(footprint_bytes), float(measured_us))
         times = (network.op_sum_us, network.measured_us)
-        if network.weight_bytes < 0 or not all(math.isfinite(time) and time > 0 for time in times):
+        if network.footprint_bytes < 0 or not all(math.isfinite(time) and time > 0 for time in times):
             raise ValueError(f"calibration network {name!r} has a number that is not positive")
         return network
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """latency = scale * sum(ops) + us_per_mb * max(0, W - knee_mb), W the megabytes of all weights.
+    """latency = scale * sum(ops) + us_per_mb * max(0, F - cache_mb), F the megabytes of a network's footprint.
 
-    Isolated ops find their weights in the cache, a network streams them: beyond what the cache keeps (the knee) every
-    further megabyte costs.
+    The footprint is all weights and the activations alive at the peak (`OpGraph.footprint_bytes`). Isolated ops find
+    what they read in the cache; a network streams it: beyond what the cache keeps every further megabyte costs.
 
     Attributes:
         scale: Factor on the sum of isolated ops.
-        us_per_mb: Microseconds a megabyte of weights beyond the knee.
-        knee_mb: Megabytes that stay in the cache.
+        us_per_mb: Microseconds a megabyte of footprint beyond the cache.
+        cache_mb: Megabytes that stay in the cache.
         error: Relative standard error on networks that were left out of the fit.
         networks: How many networks it was fitted on.
 
@@ -78,13 +78,13 @@ class Calibration:
 
     scale: float = 1.0
     us_per_mb: float = 0.0
-    knee_mb: float = 0.0
+    cache_mb: float = 0.0
     error: float = UNCALIBRATED_ERROR
     networks: int = 0
 
-    def network_us(self, op_sum_us: Values, weight_bytes: Values) -> Floats:
-        """Latency of networks from the sums of their ops and weights; numbers or arrays of them."""
-        beyond = np.maximum(0.0, np.asarray(weight_bytes) / 1e6 - self.knee_mb)
+    def network_us(self, op_sum_us: Values, footprint_bytes: Values) -> Floats:
+        """Latency of networks from the sums of their ops and their footprints; numbers or arrays of them."""
+        beyond = np.maximum(0.0, np.asarray(footprint_bytes) / 1e6 - self.cache_mb)
         return np.asarray(self.scale * np.asarray(op_sum_us) + self.us_per_mb * beyond, np.float64)
 
     @classmethod
@@ -96,7 +96,7 @@ class Calibration:
         if not networks:
             return cls()
         sums = np.array([n.op_sum_us for n in networks])
-        megabytes = np.array([n.weight_bytes for n in networks]) / 1e6
+        megabytes = np.array([n.footprint_bytes for n in networks]) / 1e6
         measured = np.array([n.measured_us for n in networks])
         # every candidate knee: no footprint term at all, none kept, or what some of the networks hold
         kept = np.sort(megabytes)[: max(len(networks) - LEAST_BEYOND, 0)]
@@ -112,7 +112,7 @@ class Calibration:
     def to_text(self) -> str:
         """One line for the table's preamble."""
         return (
-            f"scale {self.scale!r}, us_per_mb {self.us_per_mb!r}, knee_mb {self.knee_mb!r}, "
+            f"scale {self.scale!r}, us_per_mb {self.us_per_mb!r}, cache_mb {self.cache_mb!r}, "
             f"held_out_error {self.error!r}, networks {self.networks}"
         )
 
@@ -124,18 +124,18 @@ class Calibration:
             ValueError: If it is malformed or a number is negative or not finite.
         """
         fields = {name: value for name, _, value in (part.rpartition(" ") for part in text.split(", "))}
-        names = ("scale", "us_per_mb", "knee_mb", "held_out_error", "networks")
+        names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks")
         if tuple(fields) != names:
             raise ValueError(f"the calibration must give {', '.join(names)}")
         numbers = [float(fields[name]) for name in names]
         if not all(math.isfinite(n) and n >= 0 for n in numbers):
             raise ValueError("the calibration has a number that is negative or not finite")
-        scale, us_per_mb, knee_mb, error, count = numbers
+        scale, us_per_mb, cache_mb, error, count = numbers
         if not MOST_SCALE >= scale >= 1 / MOST_SCALE:
             raise ValueError(
                 f"the calibration's scale must be from {1 / MOST_SCALE:g} to {MOST_SCALE:g}, not {scale:g}"
             )
-        return cls(scale, us_per_mb, knee_mb, error, int(count))
+        return cls(scale, us_per_mb, cache_mb, error, int(count))
 
 
 def _solve(sums: Floats, megabytes: Floats, measured: Floats, knee: float) -> tuple[float, float]:

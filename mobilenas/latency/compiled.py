@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError
-from mobilenas.graph import OpSpec
+from mobilenas.graph import ACTIVATION_BYTES, OpSpec
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.spaces import Factor, FactorIndex, SearchSpace
 
@@ -48,6 +48,7 @@ class CompiledLatency:
         self._choices = tuple(len(choices) for choices in space.decisions.values())
         costs: dict[OpSpec, Floats] = {}
         self._factors = [_FactorTable(factor, self._choices, predictor, costs) for factor in space.factors()]
+        self._least_alive = max(table.alive.min() for table in self._factors)
         self.interpolated = any(table.errors.any() for table in self._factors)
 
     def latency_ms(self, genotypes: Genotypes | Sequence[Sequence[int]]) -> Floats:
@@ -59,8 +60,7 @@ class CompiledLatency:
         Returns:
             Milliseconds, shape (N,).
         """
-        costs, _ = self._sums(genotypes, errors=False)
-        return self._total_us(costs) / 1e3
+        return self._total_us(self._sums(genotypes, errors=False)[0]) / 1e3
 
     def upper_ms(self, genotypes: Genotypes | Sequence[Sequence[int]]) -> Floats:
         """Upper end of each genotype's 90 % interval, milliseconds, shape (N,)."""
@@ -71,8 +71,9 @@ class CompiledLatency:
     def expected_ms(self, probabilities: Sequence["Tensor"]) -> "Tensor":
         """Expected latency of a network whose choices are drawn independently, differentiable.
 
-        The footprint term is taken at the expected bytes of weights: it is convex, so the result is at most the true
-        expectation, and equal to it where the bytes are certain or on one side of the knee.
+        The footprint term is taken at the expected bytes of weights and the largest of the factors' expected bytes of
+        activations: it is convex in them, so the result is at most the true expectation, and equal to it where they are
+        certain.
 
         Args:
             probabilities: One tensor a decision, its choices' probabilities, shape (choices,).
@@ -86,15 +87,15 @@ class CompiledLatency:
         Differs from the paper: ops that depend on several decisions (a block's input channels on the filters before
         it) are weighted by their joint probability instead of being told apart by one decision only.
         """
-        us, size = probabilities[0].new_zeros(()), probabilities[0].new_zeros(())
+        us, size, alive = (probabilities[0].new_zeros(()) for _ in range(3))
         for table in self._factors:
             joint = probabilities[0].new_ones(1)
             for decision in table.decisions:
                 joint = (joint[:, None] * probabilities[decision]).flatten()
-            table_us, table_bytes = table.tensors(joint)
-            us, size = us + joint @ table_us, size + joint @ table_bytes
+            table_us, table_bytes, table_alive = table.tensors(joint)
+            us, size, alive = us + joint @ table_us, size + joint @ table_bytes, alive.maximum(joint @ table_alive)
         info, calibration = self._predictor.table.info, self._predictor.table.calibration
-        beyond = (size / 1e6 - calibration.knee_mb).clamp(min=0)
+        beyond = ((size + alive) / 1e6 - calibration.cache_mb).clamp(min=0)
         return (info.overhead_us + calibration.scale * us + calibration.us_per_mb * beyond) / 1e3
 
     def _total_us(self, costs: Pairs) -> Floats:
@@ -102,16 +103,20 @@ class CompiledLatency:
         return table.info.overhead_us + table.calibration.network_us(costs.real, costs.imag)
 
     def _sums(self, genotypes: Genotypes | Sequence[Sequence[int]], errors: bool) -> tuple[Pairs, Pairs]:
-        """Sums over all ops, shape (N,): (microseconds, weight bytes) and, where asked, (errors, variances)."""
+        """Sums over all ops, shape (N,): (microseconds, footprint) and, where asked, (errors, variances)."""
         array = np.atleast_2d(np.asarray(genotypes))
         costs, doubts = np.zeros(len(array), np.complex128), np.zeros(len(array), np.complex128)
         for start in range(0, len(array), CHUNK):
             part = np.ascontiguousarray(array[start : start + CHUNK].T, np.intp)
+            alive = np.full(part.shape[1], self._least_alive)
             for table in self._factors:
                 index = table.index.of(part)
                 costs[start : start + CHUNK] += table.costs[index]
                 if errors and self.interpolated:
                     doubts[start : start + CHUNK] += table.errors[index]
+                if table.most_alive > self._least_alive:
+                    np.maximum(alive, table.alive[index], out=alive)
+            costs[start : start + CHUNK].imag += alive
         return costs, doubts
 
 
@@ -123,6 +128,9 @@ class _FactorTable:
         index: Numbers the combinations of its choices.
         costs: (microseconds, weight bytes), by combination.
         errors: (standard error, variance), by combination.
+        alive: Bytes of the activations that are alive at its peak, by combination. Of a network's factors the largest
+            counts.
+        most_alive: The most of them.
     """
 
     def __init__(
@@ -130,17 +138,21 @@ class _FactorTable:
     ) -> None:
         self.decisions = factor.decisions
         self.index = FactorIndex(factor, choices)
-        combinations = self.index.combinations()
-        rows = np.array([_contribution(factor.ops(combination), costs, predictor) for combination in combinations])
+        pieces = [factor.emit(combination) for combination in self.index.combinations()]
+        rows = np.array([_contribution(piece.ops, costs, predictor) for piece in pieces])
         self.costs: Pairs = rows[:, 0] + 1j * rows[:, 1]
         self.errors: Pairs = rows[:, 2] + 1j * rows[:, 3]
-        self._tensors: dict[tuple[object, object], tuple[Tensor, Tensor]] = {}
+        self.alive = ACTIVATION_BYTES[predictor.table.info.dtype] * np.array([float(p.peak_elements) for p in pieces])
+        self.most_alive = float(self.alive.max())
+        self._tensors: dict[tuple[object, object], tuple[Tensor, Tensor, Tensor]] = {}
 
-    def tensors(self, like: "Tensor") -> tuple["Tensor", "Tensor"]:
-        """Microseconds and weight bytes by combination, of the type and on the device of `like`."""
+    def tensors(self, like: "Tensor") -> tuple["Tensor", "Tensor", "Tensor"]:
+        """Microseconds, weight bytes and `alive` by combination, of the type and on the device of `like`."""
         key = (like.dtype, like.device)
         if key not in self._tensors:
-            self._tensors[key] = like.new_tensor(self.costs.real), like.new_tensor(self.costs.imag)
+            arrays = (self.costs.real, self.costs.imag, self.alive)
+            us, size, alive = (like.new_tensor(array) for array in arrays)
+            self._tensors[key] = us, size, alive
         return self._tensors[key]
 
 

@@ -42,7 +42,7 @@ class Latency:
     Attributes:
         latency_us: Predicted latency, in `unit`.
         low_us, high_us: 90 % interval.
-        footprint_us: The part of `latency_us` that weights beyond the cache cost.
+        footprint_us: The part of `latency_us` that weights and activations beyond the cache cost.
         by_op: What each distinct op or block costs, once.
         counts: How often each occurs.
         unmeasured: Ops that have no row in the table and were interpolated or priced by its rates.
@@ -77,7 +77,7 @@ class Latency:
 
     @property
     def footprint_ms(self) -> float:
-        """The part of `ms` that weights beyond the cache cost."""
+        """The part of `ms` that weights and activations beyond the cache cost."""
         return self.unit.milliseconds(self.footprint_us)
 
 
@@ -89,7 +89,7 @@ class PreparedGraph:
         by_op: What each distinct op or block costs, once.
         occurrences: How often each occurs.
         counts, op_us, error_us: The same as an array, their latencies and standard errors; shape (distinct ops,).
-        weight_bytes: Bytes of all weights.
+        footprint_bytes: Bytes of all weights and of the activations alive at the peak.
     """
 
     by_op: Mapping[OpKey, OpLatency]
@@ -97,7 +97,7 @@ class PreparedGraph:
     counts: Floats
     op_us: Floats
     error_us: Floats
-    weight_bytes: float
+    footprint_bytes: float
 
 
 class LatencyPredictor:
@@ -176,18 +176,18 @@ class LatencyPredictor:
             counts=np.array(list(counts.values()), np.float64),
             op_us=np.array([latency.latency_us for latency in by_op.values()]),
             error_us=np.array([latency.error_us for latency in by_op.values()]),
-            weight_bytes=graph.weight_bytes(self.table.info.dtype),
+            footprint_bytes=graph.footprint_bytes(self.table.info.dtype),
         )
 
     def predict_us(self, prepared: "PreparedGraph") -> tuple[float, float]:
         """Predicted latency of a prepared network and half the width of its 90 % interval, microseconds."""
         counts, errors = prepared.counts, prepared.error_us
-        total_us = self.network_us(float(counts @ prepared.op_us), prepared.weight_bytes)
+        total_us = self.network_us(float(counts @ prepared.op_us), prepared.footprint_bytes)
         return total_us, float(self.half_width_us(total_us, counts @ errors, counts @ errors**2))
 
-    def network_us(self, op_sum_us: float, weight_bytes: float) -> float:
-        """Latency of a network whose ops and weights sum to these."""
-        return float(self.table.info.overhead_us + self.table.calibration.network_us(op_sum_us, weight_bytes))
+    def network_us(self, op_sum_us: float, footprint_bytes: float) -> float:
+        """Latency of a network with such a sum of ops and such a footprint."""
+        return float(self.table.info.overhead_us + self.table.calibration.network_us(op_sum_us, footprint_bytes))
 
     def half_width_us(self, total_us: Values, error_sum_us: Values, error_squares_us: Values) -> Floats:
         """Half the width of the 90 % interval around predictions; numbers or arrays of them.

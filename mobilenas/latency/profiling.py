@@ -250,7 +250,9 @@ class Profiler:
             if name in self._journal.networks:
                 op_sum_us = sum(n * predictor.op_latency(op).latency_us for op, n in graph.op_counts().items())
                 measured_us = self._network_us(name) - self.table.info.overhead_us
-                made.append(CalibrationNetwork(name, op_sum_us, graph.weight_bytes(self.table.info.dtype), measured_us))
+                made.append(
+                    CalibrationNetwork(name, op_sum_us, graph.footprint_bytes(self.table.info.dtype), measured_us)
+                )
         return tuple(made)
 
     def _network_us(self, name: str) -> float:

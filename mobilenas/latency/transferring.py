@@ -98,7 +98,7 @@ def transfer(
     rows = {op: Measurement(latency_us[op], row.spread_us, 0, 0) for op, row in source.ops.items()}
     rows |= {op: Measurement(us) for op, us in known.items()}
     fitted = tuple(
-        CalibrationNetwork(network.name, float(total), network.graph.weight_bytes(info.dtype), float(us))
+        CalibrationNetwork(network.name, float(total), network.graph.footprint_bytes(info.dtype), float(us))
         for network, total, us in zip(networks, old_us @ ratios, new_us, strict=True)
     )
     of = f"{source.info.device}.{source.info.dtype}, {source.info.threads} threads"

@@ -6,12 +6,12 @@ import pytest
 from mobilenas.latency import Calibration, CalibrationNetwork
 
 
-def networks(count, *, scale=1.05, us_per_mb=20.0, knee_mb=8.0, noise=0.0, seed=0):
+def networks(count, *, scale=1.05, us_per_mb=20.0, cache_mb=8.0, noise=0.0, seed=0):
     rng = np.random.default_rng(seed)
     made = []
     for i in range(count):
         op_sum, megabytes = rng.uniform(1000, 6000), rng.uniform(2, 25)
-        latency = scale * op_sum + us_per_mb * max(0.0, megabytes - knee_mb)
+        latency = scale * op_sum + us_per_mb * max(0.0, megabytes - cache_mb)
         latency *= 1 + noise * rng.standard_normal()
         made.append(CalibrationNetwork(f"net{i}", op_sum, int(megabytes * 1e6), latency))
     return made
@@ -37,7 +37,7 @@ def test_a_disturbed_network_does_not_move_the_fit():
     clean = networks(24, noise=0.005)
     disturbed = [
         *clean[:-1],
-        CalibrationNetwork("bad", clean[-1].op_sum_us, clean[-1].weight_bytes, 3 * clean[-1].measured_us),
+        CalibrationNetwork("bad", clean[-1].op_sum_us, clean[-1].footprint_bytes, 3 * clean[-1].measured_us),
     ]
     a, b = Calibration.fit(clean), Calibration.fit(disturbed)
     assert b.network_us(3000.0, 12e6) == pytest.approx(a.network_us(3000.0, 12e6), rel=0.02)
@@ -46,7 +46,7 @@ def test_a_disturbed_network_does_not_move_the_fit():
 def test_stated_error_is_what_held_out_networks_show():
     fit = Calibration.fit(networks(24, noise=0.03))
     fresh = networks(400, noise=0.03, seed=1)
-    errors = [fit.network_us(n.op_sum_us, n.weight_bytes) / n.measured_us - 1 for n in fresh]
+    errors = [fit.network_us(n.op_sum_us, n.footprint_bytes) / n.measured_us - 1 for n in fresh]
     assert fit.error == pytest.approx(float(np.sqrt(np.mean(np.square(errors)))), rel=0.4)
     assert fit.error < 0.05
 
@@ -78,7 +78,7 @@ def test_text_round_trip():
     assert Calibration.from_text(fit.to_text()) == fit
 
 
-@pytest.mark.parametrize("text", ["", "scale 1", "scale nan, us_per_mb 0, knee_mb 0, held_out_error 0.1, networks 3"])
+@pytest.mark.parametrize("text", ["", "scale 1", "scale nan, us_per_mb 0, cache_mb 0, held_out_error 0.1, networks 3"])
 def test_malformed_text_is_refused(text):
     with pytest.raises(ValueError):  # noqa: PT011  # the reader adds file and line
         Calibration.from_text(text)

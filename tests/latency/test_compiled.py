@@ -16,7 +16,7 @@ def space():
 def predictor_with(space, keep):
     rng = np.random.default_rng(0)
     rows = {op: Measurement(float(rng.uniform(1, 50))) for op in sorted(space.distinct_ops(), key=str) if keep(rng)}
-    calibration = Calibration(1.03, 15.0, 5.0, 0.02, 10)
+    calibration = Calibration(1.03, 15.0, 3.0, 0.02, 10)
     return LatencyPredictor(LatencyTable(TableInfo(device="d", overhead_us=0.3), rows, calibration=calibration))
 
 

@@ -31,9 +31,9 @@ def test_sum_of_ops_by_hand(graph):
     assert {cost.source for cost in latency.by_op.values()} == {"measured"}
 
 
-def test_footprint_is_paid_beyond_the_knee(graph):
-    size_mb = graph.weight_bytes() / 1e6
-    calibration = Calibration(scale=2.0, us_per_mb=1e6, knee_mb=size_mb / 2, error=0.02)
+def test_footprint_is_paid_beyond_the_cache(graph):
+    size_mb = (graph.weight_bytes() + graph.peak_memory_bytes()) / 1e6
+    calibration = Calibration(scale=2.0, us_per_mb=1e6, cache_mb=size_mb / 2, error=0.02)
     latency = LatencyPredictor(table_of(graph, calibration)).predict(graph)
     assert latency.footprint_ms == pytest.approx(1e3 * size_mb / 2)
     assert latency.ms == pytest.approx((2 * 420 + 0.5) / 1e3 + latency.footprint_ms)

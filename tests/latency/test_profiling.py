@@ -164,7 +164,7 @@ def test_networks_calibrate_the_sum(fake_device):
         graph = networks[network.name]
         whole = latency_us(write_tflite(graph, random_weights(graph))) - table.info.overhead_us
         assert network.measured_us == pytest.approx(whole, rel=1e-6)
-        predicted = table.calibration.network_us(network.op_sum_us, network.weight_bytes)
+        predicted = table.calibration.network_us(network.op_sum_us, network.footprint_bytes)
         assert predicted == pytest.approx(network.measured_us, rel=0.05)
     assert load_table(fake_device, "float32").calibration == table.calibration
 
