@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mobilenas.cli.arguments import DeviceName, Json, Resolution
-from mobilenas.cli.output import LOG, note, print_json, progress_bar
+from mobilenas.cli.output import LOG, note, print_json
+from mobilenas.cli.search_bars import search_bars
 from mobilenas.cli.search_output import print_result
 from mobilenas.errors import InputError, shorten
 from mobilenas.registry import unknown
@@ -72,6 +73,18 @@ def run(
         float,
         typer.Option(help="Accuracy the file may lose; 0.01 is one point. Beyond it int8 is fine-tuned."),
     ] = 0.01,
+    workers: Annotated[
+        int | None, typer.Option(help="Networks evaluated at once, each in a process of its own; one, in this process.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Evaluate on a Ray cluster: its address, auto for this machine's, or local."
+        ),
+    ] = None,
+    trial_timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which a worker's evaluation counts as hung.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
     json: Json = False,
 ) -> None:
@@ -113,12 +126,15 @@ def run(
             max_size_mb=max_size_mb,
             max_memory_mb=max_memory_mb,
             pareto_third=_third(pareto_third),
+            workers=workers,
+            ray=ray,
+            trial_timeout=trial_timeout,
             seed=seed,
         )
     folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     say = note if sys.stderr.isatty() else LOG.info
-    with progress_bar(f"profiling {device}") as progress:
-        result = search(folder, settings, note=say, progress=progress)
+    with search_bars(device) as (progress, watch):
+        result = search(folder, settings, note=say, progress=progress, watch=watch)
     if json:
         print_json({**asdict(result), "run": str(folder)})
     else:

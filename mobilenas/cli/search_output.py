@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobilenas.cli.output import print_table
+from mobilenas.cli.search_bars import duration
 
 if TYPE_CHECKING:
     from mobilenas.run import SearchResult
 
-SHOWN_FRONT = 8
+SHOWN_FRONT, SHOWN_PUBLISHED = 8, 8
 
 
 def print_result(result: "SearchResult", folder: Path) -> None:
@@ -33,6 +34,9 @@ def print_result(result: "SearchResult", folder: Path) -> None:
     rows += _accuracy(result)
     if result.random_accuracy is not None:
         rows.append(("random search", f"{100 * result.random_accuracy:.2f} % with as many trials"))
+    elif result.random_seconds is not None:
+        text = f"not made: as many random networks would be evaluated for about {duration(result.random_seconds)}"
+        rows.append(("random search", text))
     rows += [
         ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
         ("verified", ", ".join(c["name"] for c in report["checks"]) if report and report["passed"] else "FAILED"),
@@ -40,6 +44,7 @@ def print_result(result: "SearchResult", folder: Path) -> None:
     ]
     print_table(("", ""), rows)
     _print_front(folder / "pareto.csv")
+    _print_published(result)
 
 
 def _accuracy(result: "SearchResult") -> list[tuple[str, str]]:
@@ -86,3 +91,26 @@ def _print_front(path: Path) -> None:
     print_table(("trial", "predicted ms", "upper end", "accuracy", "MACs", "params"), rows)
     if shown is not None:
         print(f"{len(shown)} of {len(front)} networks that no other beats; all: {path}")
+
+
+def _print_published(result: "SearchResult") -> None:
+    """The published networks that meet the same bounds; of many, the most accurate."""
+    print()
+    if not result.published:
+        print("no published network meets the same bounds")
+        return
+    shown = result.published[:SHOWN_PUBLISHED]
+    rows = [
+        (each.name, each.latency_ms, each.high_ms, _percent(each.accuracy), _percent(each.top1), each.macs, each.params)
+        for each in shown
+    ]
+    columns = ("published network", "predicted ms", "upper end", "accuracy", "published top-1", "MACs", "params")
+    print_table(columns, rows)
+    print(
+        f"{len(shown)} of {len(result.published)} published networks that meet the same bounds by the same rule and "
+        "table; published top-1 is ImageNet after full training, and no figure of this search compares with it"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f} %"

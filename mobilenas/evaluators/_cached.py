@@ -17,13 +17,13 @@ class CachedEvaluator(Evaluator):
     """
 
     def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator = evaluator
+        self.evaluator = evaluator
         self._known: dict[tuple[str, str], Evaluation] = {}
 
     @property
     def settings(self) -> Mapping[str, object]:
         """Those of the evaluator that is asked."""
-        return self._evaluator.settings
+        return self.evaluator.settings
 
     def __contains__(self, arch: Arch) -> bool:
         return self._key(arch) in self._known
@@ -32,7 +32,7 @@ class CachedEvaluator(Evaluator):
         """The evaluation of `arch`; `seed` matters for a new network only."""
         key = self._key(arch)
         if key not in self._known:
-            self._known[key] = self._evaluator(arch, seed=seed)
+            self._known[key] = self.evaluator(arch, seed=seed)
         return self._known[key]
 
     def prime(self, arch: Arch, evaluation: Evaluation) -> None:

@@ -44,7 +44,7 @@ class CompiledLatency:
                 f"run: mobilenas profile --device {device} --fresh"
             )
         predictor.unit.check_is_time(f"the table of {predictor.table.info.device}")
-        self._predictor = predictor
+        self.predictor = predictor
         self._choices = tuple(len(choices) for choices in space.decisions.values())
         costs: dict[OpSpec, Floats] = {}
         self._factors = [_FactorTable(factor, self._choices, predictor, costs) for factor in space.factors()]
@@ -66,7 +66,7 @@ class CompiledLatency:
         """Upper end of each genotype's 90 % interval, milliseconds, shape (N,)."""
         costs, errors = self._sums(genotypes, errors=True)
         total = self._total_us(costs)
-        return (total + self._predictor.half_width_us(total, errors.real, errors.imag)) / 1e3
+        return (total + self.predictor.half_width_us(total, errors.real, errors.imag)) / 1e3
 
     def expected_ms(self, probabilities: Sequence["Tensor"]) -> "Tensor":
         """Expected latency of a network whose choices are drawn independently, differentiable.
@@ -94,12 +94,12 @@ class CompiledLatency:
                 joint = (joint[:, None] * probabilities[decision]).flatten()
             table_us, table_bytes, table_alive = table.tensors(joint)
             us, size, alive = us + joint @ table_us, size + joint @ table_bytes, alive.maximum(joint @ table_alive)
-        info, calibration = self._predictor.table.info, self._predictor.table.calibration
+        info, calibration = self.predictor.table.info, self.predictor.table.calibration
         beyond = ((size + alive) / 1e6 - calibration.cache_mb).clamp(min=0)
         return (info.overhead_us + calibration.scale * us + calibration.us_per_mb * beyond) / 1e3
 
     def _total_us(self, costs: Pairs) -> Floats:
-        table = self._predictor.table
+        table = self.predictor.table
         return table.info.overhead_us + table.calibration.network_us(costs.real, costs.imag)
 
     def _sums(self, genotypes: Genotypes | Sequence[Sequence[int]], errors: bool) -> tuple[Pairs, Pairs]:

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import numpy.typing as npt
 
+from mobilenas.graph import OpGraph
 from mobilenas.settings import check
 from mobilenas.spaces import Genotypes
 
@@ -35,3 +36,7 @@ class Bound(ABC):
     def upper(self, genotypes: Genotypes) -> Floats:
         """What must not exceed the limit, shape (N,); for a figure that is certain, the figure."""
         return self.nominal(genotypes)
+
+    @abstractmethod
+    def upper_of_graph(self, graph: OpGraph) -> float:
+        """As `upper`, of a network that need not be in the space."""

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import TargetError
+from mobilenas.graph import OpGraph
 from mobilenas.objectives.bound import Bound, Floats
 from mobilenas.objectives.feasible import FeasibleSet, RewardOf
 from mobilenas.spaces import Genotypes, SearchSpace
@@ -28,6 +29,10 @@ class Bounds:
         for bound in self.all:
             fine &= bound.upper(genotypes) <= bound.limit
         return fine
+
+    def is_met_by(self, graph: OpGraph) -> bool:
+        """Whether a network, which need not be in the space, meets every bound."""
+        return all(bound.upper_of_graph(graph) <= bound.limit for bound in self.all)
 
     def excess(self, genotypes: Genotypes) -> Floats:
         """The largest of figure over limit of each genotype, shape (N,): at most 1 where all bounds are met."""

@@ -4,6 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from mobilenas.graph import OpGraph
 from mobilenas.latency import CompiledLatency
 from mobilenas.objectives.bound import Bound, Floats
 from mobilenas.settings import check
@@ -59,6 +60,11 @@ class LatencyBound(Bound):
         nominal_ms = self.nominal(genotypes)
         upper_ms = nominal_ms + self._share * (upper_ms - nominal_ms)
         return np.maximum(upper_ms, self.correction * nominal_ms) if self.correction != 1.0 else upper_ms
+
+    def upper_of_graph(self, graph: OpGraph) -> float:
+        """As `upper`, milliseconds."""
+        latency = self._compiled.predictor.predict(graph)
+        return max(latency.ms + self._share * (latency.high_ms - latency.ms), self.correction * latency.ms)
 
 
 def deviations(risk: float) -> float:

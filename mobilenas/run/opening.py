@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mobilenas.errors import InputError
 from mobilenas.evaluators import EVALUATORS, BatchEvaluator, CachedEvaluator
+from mobilenas.evaluators.workers import InProcess, Pool, Processes, Ray, Workers, room_for
 from mobilenas.export import DTYPES
 from mobilenas.latency import CompiledLatency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
 from mobilenas.latency.profiling import Progress
@@ -50,6 +51,23 @@ def opened_evaluator(source: Source, space: SearchSpace) -> BatchEvaluator | Cac
             return evaluator
         evaluator(space.decode((0,) * len(space.sizes)), seed=0)
     return CachedEvaluator(evaluator)
+
+
+def opened_workers(folder: RunFolder, evaluator: BatchEvaluator | CachedEvaluator, note: Note) -> Workers:
+    """Where the run's evaluations happen. How many there are at once belongs to the run.
+
+    Raises:
+        InputError: If the evaluator cannot be sent to other processes, or Ray does not answer.
+    """
+    settings, limit_s = folder.settings, folder.settings.trial_timeout
+    inner = evaluator.evaluator if isinstance(evaluator, CachedEvaluator) else evaluator
+    if settings.ray is not None:
+        address = settings.ray
+        count = settings.workers or int(folder.once("workers", lambda: room_for(address)))
+        return Pool(Ray(inner, count, address), count, limit_s=limit_s, note=note)
+    if settings.workers is not None:
+        return Pool(Processes(inner, settings.workers), settings.workers, limit_s=limit_s, note=note)
+    return InProcess(evaluator)
 
 
 def opened_space(folder: RunFolder, source: Source) -> SearchSpace:

@@ -1,8 +1,9 @@
 """What a search ends in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from mobilenas.run.comparison import PublishedNetwork
 from mobilenas.settings import Settings
 
 
@@ -45,6 +46,8 @@ class SearchResult:
         accuracy_meaning: What they are not, where that must be said.
         random_accuracy: Of the best of as many random networks that meet the same bounds; None where each would have
             had to be trained.
+        random_seconds: Where it is not made, what it would take: as long as the trials took.
+        published: Published networks that meet the same bounds by the same rule, with the run's table.
         trained: Whether the exported file has trained weights.
         test_accuracy: Of the trained winner on held-out images, [0, 1].
         exported_accuracy: Of the exported file on the same images, run by LiteRT.
@@ -77,6 +80,8 @@ class SearchResult:
     accuracy_std: float | None = None
     accuracy_meaning: str = ""
     random_accuracy: float | None = None
+    random_seconds: float | None = None
+    published: list[PublishedNetwork] = field(default_factory=list)
     detail: str = ""
     trained: bool = False
     measured: Measured | None = None

@@ -11,8 +11,9 @@ from mobilenas.errors import InputError, MobilenasError, TargetError
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.history import History, Trial, write_pareto_csv
 from mobilenas.latency import LatencyPredictor, profiling_seconds
-from mobilenas.latency.profiling import Progress
+from mobilenas.latency.profiling import Progress as ProfilingProgress
 from mobilenas.objectives import Bounds
+from mobilenas.run.comparison import fitting_networks
 from mobilenas.run.dtypes import dtypes_in_order
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.measuring import REFERENCE, measure_interleaved
@@ -23,12 +24,13 @@ from mobilenas.run.opening import (
     opened_evaluator,
     opened_space,
     opened_table,
+    opened_workers,
 )
 from mobilenas.run.result import Measured, SearchResult
 from mobilenas.run.seeds import derived_seed
 from mobilenas.run.settings import SearchSettings
 from mobilenas.run.source import Exported, Source, open_source
-from mobilenas.run.trials import TrialLoop
+from mobilenas.run.trials import TrialLoop, Watch
 from mobilenas.runners import Device, open_runner
 from mobilenas.spaces import Genotype
 from mobilenas.storage import write_atomically, write_json
@@ -43,7 +45,8 @@ def search(
     settings: SearchSettings | None,
     *,
     note: Note = lambda text: None,
-    progress: Progress | None = None,
+    progress: ProfilingProgress | None = None,
+    watch: Watch = lambda progress: None,
 ) -> SearchResult:
     """Runs a search, or goes on with one that was interrupted.
 
@@ -52,6 +55,7 @@ def search(
         settings: Of a new run; None goes on with the run in `path`.
         note: Told of what happens, a line each.
         progress: Told how far profiling is.
+        watch: Told how far the trials are.
 
     Returns:
         The result, which is also in `result.json`. Its file measures at most the target; where the device does not
@@ -72,18 +76,21 @@ def search(
             folder.log(text)
             note(text)
 
-        return _Search(folder, source or open_source(folder.settings), say, progress).run()
+        return _Search(folder, source or open_source(folder.settings), say, progress, watch).run()
 
 
 class _Search:
     """One search in an open run folder."""
 
-    def __init__(self, folder: RunFolder, source: Source, note: Note, progress: Progress | None) -> None:
+    def __init__(
+        self, folder: RunFolder, source: Source, note: Note, progress: ProfilingProgress | None, watch: Watch
+    ) -> None:
         self._folder, self._source, self._note = folder, source, note
         self._settings = folder.settings
         self._device = Device.load(self._settings.device)
         self._space = opened_space(folder, source)
-        evaluator = opened_evaluator(source, self._space)
+        self._evaluator = opened_evaluator(source, self._space)
+        self._workers = opened_workers(folder, self._evaluator, note)
         note(
             f"space {self._space.name}: {self._space.size:.2g} genotypes, {len(self._space.distinct_ops())} distinct "
             f"ops; profiling them takes about {profiling_seconds(self._space):.0f} s on a desktop processor"
@@ -92,20 +99,29 @@ class _Search:
             folder, self._space, lambda dtype: measured_table(folder, self._space, dtype, progress, note), note
         )
         self._bounds = {dtype: opened_bounds(folder, self._space, dtype, note) for dtype in self._dtypes}
+        self._predictor = LatencyPredictor(opened_table(folder, self._space, self._dtypes[0], progress, note))
         self._loop = TrialLoop(
             settings=self._settings,
             space=self._space,
-            predictor=LatencyPredictor(opened_table(folder, self._space, self._dtypes[0], progress, note)),
-            evaluator=evaluator,
+            predictor=self._predictor,
+            evaluator=self._evaluator,
             history=History.open(folder.trials_file),
             note=note,
             also=self._bounds[self._dtypes[0]],
+            workers=self._workers,
+            watch=watch,
         )
 
     def run(self) -> SearchResult:
         """The whole way; what an interrupted run had done is taken from its folder."""
         self._loop.check_target()
-        self._loop.run(self._settings.trials)
+        self._note(f"{100 * self._loop.feasible_share():.2g} % of the space's networks meet the bounds, by a sample")
+        with self._workers:
+            self._loop.run(self._settings.trials)
+            return self._best_measured()
+
+    def _best_measured(self) -> SearchResult:
+        """The best trial that meets the target, measured where that can be."""
         tried: dict[Genotype, Measured] = {}
         while len(tried) < MOST_CANDIDATES:
             trial = self._candidate(tried)
@@ -166,10 +182,13 @@ class _Search:
         measured = None
         if self._can_measure():
             measured = measure_interleaved(folder, f"file {trial.index}", self._device, arch, winner.model)
+        random_accuracy = self._loop.random_accuracy()
         result = replace(
             self._result(trial, arch, measured),
             met=measured is None or measured.latency_ms <= settings.target_ms,
-            random_accuracy=self._loop.random_accuracy(),
+            random_accuracy=random_accuracy,
+            random_seconds=self._loop.evaluation_seconds() if random_accuracy is None else None,
+            published=fitting_networks(self._space, self._predictor, self._loop.bounds, self._evaluator),
             trained=winner.test_accuracy is not None,
             test_accuracy=winner.test_accuracy,
             exported_accuracy=winner.exported_accuracy,

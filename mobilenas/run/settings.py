@@ -39,6 +39,10 @@ class SearchSettings(Settings):
         alpha: The reward's own, where given.
         beta: The reward's own, where given.
         pareto_third: A figure that counts in the Pareto front besides accuracy and latency.
+        workers: How many networks are evaluated at once, each in a process of its own; by default one, in this process,
+            or with `ray` as many as that has room for.
+        ray: Address of the Ray cluster that evaluates them; "auto" for the one of this machine, "local" for a new one.
+        trial_timeout: Seconds after which a worker's evaluation counts as hung; by default see `Pool`.
         seed: Every random stream derives from it.
 
     Raises:
@@ -67,6 +71,9 @@ class SearchSettings(Settings):
     max_size_mb: float | None = None
     max_memory_mb: float | None = None
     pareto_third: Literal["macs", "params"] | None = None
+    workers: int | None = None
+    ray: str | None = None
+    trial_timeout: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,6 +90,11 @@ class SearchSettings(Settings):
         check(1 <= self.trials <= 10**7, "trials", self.trials, "a whole number from 1 to 10000000")
         check(1 <= self.trial_epochs <= 10_000, "trial_epochs", self.trial_epochs, "a whole number from 1 to 10000")
         check(0 <= self.final_epochs <= 10_000, "final_epochs", self.final_epochs, "a whole number from 0 to 10000")
+        check(
+            self.workers is None or 1 <= self.workers <= 1000, "workers", self.workers, "a whole number from 1 to 1000"
+        )
+        fine = self.trial_timeout is None or 0 < self.trial_timeout < math.inf
+        check(fine, "trial_timeout", self.trial_timeout, "seconds above 0")
         check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
 
     @staticmethod

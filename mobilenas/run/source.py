@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError
-from mobilenas.evaluators import EVALUATORS, Evaluator
+from mobilenas.evaluators import EVALUATORS, BatchEvaluator, Evaluator
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.settings import SearchSettings
 from mobilenas.verification import Report
@@ -72,10 +72,15 @@ def open_source(settings: SearchSettings) -> Source:
     """The source that a search's settings name.
 
     Raises:
-        InputError: If the evaluator is not known, needs images and there are none or the other way round, or the images
-            cannot be read.
+        InputError: If the evaluator is not known, has no use for workers, needs images and there are none or the other
+            way round, or the images cannot be read.
     """
     chosen = EVALUATORS[settings.evaluator]
+    if issubclass(chosen, BatchEvaluator) and (settings.workers is not None or settings.ray is not None):
+        raise InputError(
+            f"the evaluator {settings.evaluator} answers thousands of networks a second by itself; "
+            "leave out --workers and --ray"
+        )
     if chosen.needs_data:
         if settings.data is None:
             raise InputError(

@@ -1,19 +1,26 @@
 """TrialLoop: propose, predict, evaluate, write down."""
 
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
-from mobilenas.errors import InputError, TargetError
-from mobilenas.evaluators import BatchEvaluator, CachedEvaluator, Evaluation
+from mobilenas.errors import TargetError
+from mobilenas.evaluators import BatchEvaluator, CachedEvaluator
+from mobilenas.evaluators.workers import InProcess, Workers
 from mobilenas.history import History, Trial
 from mobilenas.latency import CompiledLatency, LatencyPredictor
 from mobilenas.objectives import Bound, Bounds, LatencyBound, Reward
+from mobilenas.run.batch_turns import BatchTurns
 from mobilenas.run.batches import BatchTrials
-from mobilenas.run.seeds import derived_seed
+from mobilenas.run.network_trials import NetworkTrials
+from mobilenas.run.progress import Progress
+from mobilenas.run.replay import Replay
 from mobilenas.run.settings import SearchSettings
+from mobilenas.run.turns import Turns
+from mobilenas.run.worker_turns import WorkerTurns
 from mobilenas.searchers import SEARCHERS
 from mobilenas.spaces import Genotype, SearchSpace
 
@@ -22,7 +29,10 @@ STALE_PROPOSALS = 200
 BASELINE = "random_search"
 BEST_OF = 10_000
 """Trials that are compared at once."""
+SHARE_SAMPLE = 2048
+"""Random networks that say which share of the space is feasible."""
 Note = Callable[[str], None]
+Watch = Callable[[Progress], None]
 
 
 class TrialLoop:
@@ -39,6 +49,8 @@ class TrialLoop:
         history: The run's history.
         note: Told of every new trial.
         also: What networks must meet besides the target.
+        workers: Where networks are evaluated one by one; by default here.
+        watch: Told how far the trials are, after every turn.
     """
 
     def __init__(
@@ -51,12 +63,12 @@ class TrialLoop:
         history: History,
         note: Note,
         also: Sequence[Bound] = (),
+        workers: Workers | None = None,
+        watch: Watch = lambda progress: None,
     ) -> None:
-        self._settings, self._space, self._predictor = settings, space, predictor
-        self._evaluator, self._history, self._note = evaluator, history, note
-        self._best_accuracy = -1.0
-        self._count, self._stored = 0, len(history)
-        self._replay = islice(history, self._stored)
+        self._settings, self._space, self._evaluator = settings, space, evaluator
+        self._note, self._watch = note, watch
+        self._replay = Replay(history)
         self._compiled = CompiledLatency(predictor, space)
         self._reward = Reward.named(settings.reward, alpha=settings.alpha, beta=settings.beta)
         self._latency = LatencyBound(
@@ -65,18 +77,16 @@ class TrialLoop:
         self._bounds = Bounds([self._latency, *also])
         self._feasible = self._bounds.feasible_set(space, self._rewards)
         self._searcher = SEARCHERS[settings.searcher](self._feasible, seed=settings.seed, budget=settings.trials)
-        self._batches = None
-        if isinstance(evaluator, BatchEvaluator):
-            self._batches = BatchTrials(
-                evaluator, space, self._compiled, self._reward, target_ms=settings.target_ms, seed=settings.seed
-            )
+        self._turns = self._turns_of(evaluator, predictor, workers)
+        self._evaluated = 0
+        self._best: Trial | None = None
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._replay)
 
     def __iter__(self) -> Iterator[Trial]:
         """The trials so far, in order, from the history's file."""
-        return islice(self._history, self._count)
+        return iter(self._replay)
 
     @property
     def trials(self) -> list[Trial]:
@@ -103,23 +113,38 @@ class TrialLoop:
     def run(self, count: int) -> None:
         """Evaluates `count` further networks.
 
-        A proposal that is known is told again and does not count. Where evaluations come in batches, so do proposals.
+        A proposal that is known is told again and does not count. Where evaluations come in batches, so do proposals;
+        where there are several workers, so many proposals are under way.
 
         Raises:
             TargetError: If no network is predicted to meet the target.
             InputError: If the stored history is not this search's.
         """
-        evaluated = stale = 0
-        while evaluated < count and stale < STALE_PROPOSALS:
-            proposals = self._ask(count - evaluated)
-            trials = self._new_trials(proposals)
-            for genotype in proposals:
-                trial = trials.pop(genotype, None)
-                self._searcher.tell(trial or self._known(genotype))
-                is_new = trial is not None and not trial.cached
-                evaluated, stale = evaluated + is_new, 0 if is_new else stale + 1
-        if evaluated < count:
+        planned, share = self._evaluated + count, self.feasible_share()
+        fresh = stale = 0
+        begin = time.monotonic()
+        while self._evaluated < planned and (stale < STALE_PROPOSALS or self._turns.under_way):
+            replayed = self._replay.left > 0
+            left = planned - self._evaluated if stale < STALE_PROPOSALS else 0
+            for trial, is_new in self._turns.take(self._searcher, left):
+                self._searcher.tell(trial)
+                self._evaluated, stale = self._evaluated + is_new, 0 if is_new else stale + 1
+                fresh += is_new and not replayed
+                self._keep_best(trial)
+            begin = time.monotonic() if replayed else begin
+            self._watch(Progress(self._evaluated, planned, fresh, time.monotonic() - begin, self._best, share))
+        if self._evaluated < planned:
             self._note(f"the searcher proposed nothing new {STALE_PROPOSALS} times in a row and stops")
+
+    def feasible_share(self) -> float:
+        """Share of the space's networks that meet all bounds, [0, 1], from a sample; always the same."""
+        sample = self._space.sample_batch(SHARE_SAMPLE, np.random.default_rng(0))
+        return float(np.mean(self._feasible.mask(sample)))
+
+    @property
+    def bounds(self) -> Bounds:
+        """What networks must meet, the correction included."""
+        return self._bounds
 
     def best(self, excluded: Collection[Genotype] = ()) -> Trial | None:
         """The most accurate trial that is predicted to meet all bounds, the faster of equals; None if none is."""
@@ -133,6 +158,10 @@ class TrialLoop:
                 [best, *feasible] if best else feasible, key=lambda t: (t.accuracy or 0.0, -t.latency_ms), default=None
             )
         return best
+
+    def evaluation_seconds(self) -> float:
+        """How long all evaluations took, as if one had come after the other."""
+        return sum(trial.seconds for trial in self if not trial.cached)
 
     def random_accuracy(self) -> float | None:
         """Of the best of as many random feasible networks as there are trials; None where each takes a training."""
@@ -149,103 +178,30 @@ class TrialLoop:
             best, left = found if best is None else max(best, found), left - len(genotypes)
         return best
 
-    def _ask(self, left: int) -> list[Genotype]:
-        if self._batches is None:
-            return [self._searcher.ask()]
-        return self._searcher.ask_batch(min(self._searcher.batch, left))
-
-    def _known(self, genotype: Genotype) -> Trial:
-        trial = self._find(genotype)
-        if trial is None:
-            raise KeyError(genotype)
-        return trial
-
-    def _find(self, genotype: Genotype) -> Trial | None:
-        """The trial of a genotype, if there was one so far; a history that is replayed knows later ones too."""
-        trial = self._history.find(genotype)
-        return trial if trial is not None and trial.index < self._count else None
-
-    def _new_trials(self, proposals: list[Genotype]) -> dict[Genotype, Trial]:
-        """The trials of those proposals that are not known, from the stored history as long as that reaches."""
-        fresh = [genotype for genotype in dict.fromkeys(proposals) if self._find(genotype) is None]
-        found: dict[Genotype, Trial] = {}
-        for genotype in fresh[: self._stored - self._count] if self._count < self._stored else ():
-            found[genotype] = self._stored_trial(genotype)
-        missing = fresh[len(found) :]
-        if missing and self._batches is not None:
-            trials = self._batches(self._count, missing)
-            self._history.extend(trials)
-            self._count += len(trials)
-            found.update(zip(missing, trials, strict=True))
-            self._tell_best(trials)
-        elif missing:
-            found.update((genotype, self._evaluate(genotype)) for genotype in missing)
-        return found
-
-    def _tell_best(self, trials: list[Trial]) -> None:
-        """Notes a trial of a batch that is more accurate than all before."""
-        best = max(trials, key=lambda trial: trial.accuracy or 0.0)
-        if best.accuracy is not None and best.accuracy > self._best_accuracy:
-            self._best_accuracy = best.accuracy
-            self._note(
-                f"trial {best.index + 1}: {best.latency_ms:.3g} ms predicted, accuracy {best.accuracy:.4f}, best"
+    def _turns_of(
+        self, evaluator: CachedEvaluator | BatchEvaluator, predictor: LatencyPredictor, workers: Workers | None
+    ) -> Turns:
+        space, reward, settings = self._space, self._reward, self._settings
+        if isinstance(evaluator, BatchEvaluator):
+            batches = BatchTrials(
+                evaluator, space, self._compiled, reward, target_ms=settings.target_ms, seed=settings.seed
             )
-
-    def _stored_trial(self, genotype: Genotype) -> Trial:
-        trial = next(self._replay)
-        if trial.genotype != genotype:
-            raise InputError(
-                f"trial {trial.index} of the history is not what this search proposes; it was made by another version "
-                "or with another table: start a new run with --out"
-            )
-        if isinstance(self._evaluator, CachedEvaluator):
-            self._evaluator.prime(self._space.decode(genotype), _evaluation(trial))
-        self._count += 1
-        return trial
-
-    def _evaluate(self, genotype: Genotype) -> Trial:
-        """Evaluates one network and writes it down."""
-        arch = self._space.decode(genotype)
-        graph = arch.graph()
-        latency = self._predictor.predict(graph)
-        seed = derived_seed(self._settings.seed, self._count)
-        cached = isinstance(self._evaluator, CachedEvaluator) and arch in self._evaluator
-        evaluation = self._evaluator(arch, seed=seed)
-        fine = evaluation.status == "ok"
-        trial = Trial(
-            index=self._count,
-            genotype=genotype,
-            status=evaluation.status,
-            accuracy=evaluation.accuracy if fine else None,
-            accuracy_std=evaluation.std,
-            latency_ms=latency.ms,
-            low_ms=latency.low_ms,
-            high_ms=latency.high_ms,
-            macs=graph.macs,
-            params=graph.params,
-            reward=float(self._reward(evaluation.accuracy, latency.ms, self._settings.target_ms)) if fine else None,
-            seed=seed,
-            seconds=evaluation.seconds,
-            cached=cached,
-            detail=evaluation.detail,
+            return BatchTurns(batches, self._replay, self._note)
+        return WorkerTurns(
+            workers or InProcess(evaluator),
+            space,
+            evaluator,
+            NetworkTrials(predictor, reward, target_ms=settings.target_ms),
+            self._replay,
+            seed=settings.seed,
+            note=self._note,
         )
-        self._history.append(trial)
-        self._count += 1
-        outcome = f"accuracy {trial.accuracy:.4f}" if trial.accuracy is not None else f"failed: {trial.detail}"
-        self._note(f"trial {self._count}: {trial.latency_ms:.3g} ms predicted, {outcome}")
-        return trial
+
+    def _keep_best(self, trial: Trial) -> None:
+        if trial.accuracy is not None and (self._best is None or trial.accuracy > (self._best.accuracy or 0.0)):
+            self._best = trial
 
     def _rewards(
         self, genotypes: npt.NDArray[np.integer], accuracies: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
         return self._reward(accuracies, self._compiled.latency_ms(genotypes), self._settings.target_ms)
-
-
-def _evaluation(trial: Trial) -> Evaluation:
-    return Evaluation(
-        accuracy=trial.accuracy or 0.0,
-        std=trial.accuracy_std,
-        status=trial.status,
-        seconds=trial.seconds,
-        detail=trial.detail,
-    )

@@ -1,0 +1,34 @@
+"""InProcess: one evaluation at a time, here."""
+
+from mobilenas.evaluators.evaluator import Evaluation, Evaluator
+from mobilenas.evaluators.workers.workers import Job, Workers
+
+
+class InProcess(Workers):
+    """Evaluates in this process, when the outcome is asked for. What breaks the evaluation breaks the process.
+
+    Args:
+        evaluator: Evaluates.
+    """
+
+    count = 1
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+        self._jobs: list[Job] = []
+
+    def submit(self, job: Job) -> None:
+        """Keeps the job until `next_ended`."""
+        self._jobs.append(job)
+
+    def next_ended(self) -> tuple[Job, Evaluation]:
+        """Evaluates.
+
+        Raises:
+            InputError: If the evaluator does not accept the network or its data.
+        """
+        job = self._jobs.pop(0)
+        return job, self._evaluator(job.arch, seed=job.seed)
+
+    def close(self) -> None:
+        """Nothing runs between two calls."""

@@ -1,0 +1,146 @@
+"""Pool: workers that may crash or hang without a trial being lost."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Generic
+
+from mobilenas.errors import InputError
+from mobilenas.evaluators.evaluator import Evaluation
+from mobilenas.evaluators.workers.site import Crash, Site, W
+from mobilenas.evaluators.workers.workers import Job, Workers
+
+ATTEMPTS = 2
+STARTS = 3
+"""Workers that may be lost in a row before they have started."""
+TIMES_MEDIAN, LEAST_LIMIT_S, REMEMBERED = 10, 600.0, 100
+"""An evaluation hangs that takes so many times the median of the last ones, and at least so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A job in the hands of a worker.
+
+    Attributes:
+        job: The job.
+        number: The how-manieth attempt, from 1.
+        since: When the worker began; infinite while it is still starting.
+    """
+
+    job: Job
+    number: int = 1
+    since: float = math.inf
+
+
+class Pool(Workers, Generic[W]):
+    """Hands jobs to the workers of a site.
+
+    An evaluation whose worker crashes or takes too long is tried once more, in another process and with the same seed;
+    if that fails too, it ends as a failed one, with the reason in its `detail`.
+
+    Args:
+        site: Where its workers live.
+        count: How many workers there are at most; each is started when there is a job for it.
+        limit_s: Seconds after which an evaluation counts as hung. By default ten times the median of the last hundred
+            that ended, at least ten minutes, and no limit while none has ended.
+        note: Told of attempts that failed.
+    """
+
+    def __init__(
+        self,
+        site: Site[W],
+        count: int,
+        *,
+        limit_s: float | None = None,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.count = count
+        self._site, self._limit_s, self._note = site, limit_s, note
+        self._idle: list[W] = []
+        self._busy: dict[W, _Attempt] = {}
+        self._ended: deque[tuple[Job, Evaluation]] = deque()
+        self._durations_s: deque[float] = deque(maxlen=REMEMBERED)
+        self._lost_starts = 0
+
+    def submit(self, job: Job) -> None:
+        """Gives the job to a worker that has nothing to do, or to a new one.
+
+        Raises:
+            InputError: If none can be started.
+        """
+        self._hand_out(_Attempt(job))
+
+    def next_ended(self) -> tuple[Job, Evaluation]:
+        """Waits for the next evaluation that ends.
+
+        Raises:
+            InputError: If the evaluator does not accept the network or its data, or workers do not start.
+        """
+        while not self._ended:
+            for worker in self._site.with_news(list(self._busy), self._seconds_to_wait()):
+                self._hear(worker)
+            for worker, attempt in list(self._busy.items()):
+                if time.monotonic() - attempt.since > self._limit():
+                    self._lose(worker, f"it took longer than {self._limit():.0f} s")
+        return self._ended.popleft()
+
+    def close(self) -> None:
+        """Kills all workers."""
+        for worker in (*self._idle, *self._busy):
+            worker.kill()
+        self._idle, self._busy = [], {}
+        self._site.close()
+
+    def _hand_out(self, attempt: _Attempt) -> None:
+        if self._idle:
+            worker, attempt = self._idle.pop(), replace(attempt, since=time.monotonic())
+        else:
+            worker = self._site.launch()
+        worker.send(attempt.job)
+        self._busy[worker] = attempt
+
+    def _hear(self, worker: W) -> None:
+        message, attempt = worker.receive(), self._busy[worker]
+        if isinstance(message, InputError):
+            raise message
+        if isinstance(message, Crash):
+            self._lose(worker, message.reason)
+        elif message is None:
+            self._lost_starts = 0
+            self._busy[worker] = replace(attempt, since=time.monotonic())
+        else:
+            self._durations_s.append(time.monotonic() - attempt.since)
+            self._ended.append((attempt.job, message))
+            del self._busy[worker]
+            self._idle.append(worker)
+
+    def _lose(self, worker: W, reason: str) -> None:
+        """Does without a worker; its job is tried again, or has failed."""
+        attempt = self._busy.pop(worker)
+        worker.kill()
+        job = attempt.job
+        if attempt.since == math.inf:
+            self._lost_starts += 1
+            if self._lost_starts == STARTS:
+                raise InputError(f"workers do not start: {reason}; leave out --workers and --ray")
+            self._hand_out(attempt)
+        elif attempt.number < ATTEMPTS:
+            self._note(f"evaluation {job.number + 1} failed and is tried again: {reason}")
+            self._hand_out(_Attempt(job, attempt.number + 1))
+        else:
+            detail = f"failed {ATTEMPTS} times, the last time: {reason}"
+            self._ended.append((job, Evaluation(accuracy=0.0, status="failed", detail=detail)))
+
+    def _limit(self) -> float:
+        if self._limit_s is not None:
+            return self._limit_s
+        return max(LEAST_LIMIT_S, TIMES_MEDIAN * median(self._durations_s)) if self._durations_s else math.inf
+
+    def _seconds_to_wait(self) -> float | None:
+        """Until the first evaluation hangs; None where none can."""
+        first = min((attempt.since for attempt in self._busy.values()), default=math.inf)
+        left = first + self._limit() - time.monotonic()
+        return None if left == math.inf else max(left, 0.0)

@@ -1,0 +1,153 @@
+"""Workers on a Ray cluster: the processors or GPUs of this machine, or of many."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mobilenas.errors import InputError
+from mobilenas.evaluators.evaluator import Evaluator
+from mobilenas.evaluators.workers.site import Crash, Message, Site, Worker, answer
+from mobilenas.evaluators.workers.workers import Job
+from mobilenas.extras import require
+
+LOCAL = "local"
+"""The address that starts a Ray of our own on this machine."""
+
+
+class RayActor:
+    """What lives in Ray's process.
+
+    Args:
+        evaluator: Evaluates.
+    """
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    def started(self) -> None:
+        """Answers as soon as the process is there."""
+
+    def evaluate(self, job: Job) -> Message:
+        """Evaluates a network."""
+        return answer(self._evaluator, job)
+
+
+class RayWorker(Worker):
+    """An actor, and the answer that it owes.
+
+    Args:
+        ray: The library.
+        actor: Handle of a `RayActor`.
+    """
+
+    def __init__(self, ray: Any, actor: Any) -> None:
+        self._ray, self._actor = ray, actor
+        self._owed = [actor.started.remote()]
+
+    @property
+    def next_owed(self) -> Any:
+        """Reference of the next answer."""
+        return self._owed[0]
+
+    def send(self, job: Job) -> None:
+        """Calls the actor; the call waits until the actor is there."""
+        self._owed.append(self._actor.evaluate.remote(job))
+
+    def receive(self) -> Message:
+        """The answer, or what Ray says of the actor's end."""
+        try:
+            said: Message = self._ray.get(self._owed.pop(0))
+        except self._ray.exceptions.RayError as error:
+            return Crash(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+        return said
+
+    def kill(self) -> None:
+        """Has Ray kill the actor's process."""
+        self._ray.kill(self._actor, no_restart=True)
+
+
+class Ray(Site[RayWorker]):
+    """Actors of a Ray cluster, each with its share of processors, and of GPUs where the cluster has some.
+
+    Machines of the cluster need this package and what the evaluator needs; the evaluator and its data are sent to them.
+
+    Args:
+        evaluator: What each actor evaluates with.
+        count: How many there will be.
+        address: Of the cluster: "auto" for the one that runs on this machine, "local" for a new one.
+
+    Raises:
+        InputError: If Ray is not installed, or no cluster answers.
+    """
+
+    def __init__(self, evaluator: Evaluator, count: int, address: str) -> None:
+        self._ray, self._ours = connect(address)
+        self._evaluator = self._ray.put(evaluator)
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        self._share = {"num_cpus": share([node.get("CPU", 0.0) for node in nodes], count)}
+        if gpus := [node["GPU"] for node in nodes if node.get("GPU")]:
+            self._share["num_gpus"] = min(1.0, share(gpus, count))
+
+    def launch(self) -> RayWorker:
+        """Has Ray start an actor, when there is room for it."""
+        actor = self._ray.remote(RayActor).options(**self._share, max_restarts=0, max_task_retries=0)
+        return RayWorker(self._ray, actor.remote(self._evaluator))
+
+    def with_news(self, workers: Sequence[RayWorker], seconds: float | None) -> list[RayWorker]:
+        """Waits for the next answer of any."""
+        by_answer: Mapping[Any, RayWorker] = {worker.next_owed: worker for worker in workers}
+        ready, _ = self._ray.wait(list(by_answer), num_returns=1, timeout=seconds)
+        return [by_answer[each] for each in ready]
+
+    def close(self) -> None:
+        """Leaves the cluster; one that was started for this ends."""
+        if self._ours:
+            self._ray.shutdown()
+
+
+def connect(address: str) -> tuple[Any, bool]:
+    """The library, connected, and whether that was done here and not by the program around.
+
+    Raises:
+        InputError: If Ray is not installed, or no cluster answers.
+    """
+    ray: Any = require("ray", "ray")
+    if ray.is_initialized():
+        return ray, False
+    own = {"include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="error", **own)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"no Ray cluster answers at {address}: {reason}; run: ray start --head, or give --ray {LOCAL}"
+        ) from error
+    return ray, True
+
+
+def room_for(address: str) -> int:
+    """How many workers a cluster has room for: one a GPU, or one a processor where there is none.
+
+    Raises:
+        InputError: If Ray is not installed, or no cluster answers.
+    """
+    ray, _ = connect(address)
+    resources = ray.cluster_resources()
+    return max(1, int(resources.get("GPU", 0) or resources.get("CPU", 1)))
+
+
+def share(capacities: Sequence[float], count: int) -> float:
+    """The most of a resource that each of `count` workers can have at once: a whole number, or a fraction below 1.
+
+    Args:
+        capacities: What each machine has of it.
+        count: Number of workers, each on one machine.
+    """
+    for whole in range(int(max(capacities, default=0)), 0, -1):
+        if sum(int(capacity // whole) for capacity in capacities) >= count:
+            return float(whole)
+    parts = 2
+    while sum(int(capacity * parts) for capacity in capacities) < count:
+        if not sum(capacities):
+            return 0.0
+        parts += 1
+    return 1 / parts

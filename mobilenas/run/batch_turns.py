@@ -1,0 +1,52 @@
+"""BatchTurns: proposals that do not wait for each other's outcome are evaluated at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from mobilenas.history import Trial
+from mobilenas.run.batches import BatchTrials
+from mobilenas.run.replay import Replay
+from mobilenas.run.turns import Told, Turns
+from mobilenas.searchers import Searcher
+from mobilenas.spaces import Genotype
+
+
+class BatchTurns(Turns):
+    """A turn is a batch of proposals, answered in their order.
+
+    Args:
+        trials: Makes the trials of a batch.
+        replay: The run's history.
+        note: Told of every trial that is more accurate than all before.
+    """
+
+    def __init__(self, trials: BatchTrials, replay: Replay, note: Callable[[str], None]) -> None:
+        self._trials, self._replay, self._note = trials, replay, note
+        self._best_accuracy = -1.0
+
+    def take(self, searcher: Searcher, left: int) -> Iterator[Told]:
+        """Asks for as many as the searcher has at once."""
+        proposals = searcher.ask_batch(min(searcher.batch, left))
+        fresh = [genotype for genotype in dict.fromkeys(proposals) if self._replay.find(genotype) is None]
+        found = {genotype: self._replay.next((genotype,)) for genotype in fresh[: self._replay.left]}
+        if missing := fresh[len(found) :]:
+            trials = self._trials(len(self._replay), missing)
+            self._replay.extend(trials)
+            found.update(zip(missing, trials, strict=True))
+            self._note_best(trials)
+        for genotype in proposals:
+            trial = found.pop(genotype, None)
+            yield trial or self._known(genotype), trial is not None
+
+    def _known(self, genotype: Genotype) -> Trial:
+        trial = self._replay.find(genotype)
+        if trial is None:
+            raise KeyError(genotype)
+        return trial
+
+    def _note_best(self, trials: Sequence[Trial]) -> None:
+        best = max(trials, key=lambda trial: trial.accuracy or 0.0)
+        if best.accuracy is not None and best.accuracy > self._best_accuracy:
+            self._best_accuracy = best.accuracy
+            self._note(
+                f"trial {best.index + 1}: {best.latency_ms:.3g} ms predicted, accuracy {best.accuracy:.4f}, best"
+            )

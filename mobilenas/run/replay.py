@@ -1,0 +1,68 @@
+"""Replay: a history that a run goes through again, and then goes on with."""
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+
+from mobilenas.errors import InputError
+from mobilenas.history import History, Trial
+from mobilenas.spaces import Genotype
+
+
+class Replay:
+    """The trials that a run has come to: first those that an earlier process wrote down, then its own.
+
+    A resumed run takes the same way again; what the history holds already is taken from there, in its order.
+
+    Args:
+        history: The run's history.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._reached, self._stored = 0, len(history)
+        self._rest = islice(history, self._stored)
+
+    def __len__(self) -> int:
+        return self._reached
+
+    def __iter__(self) -> Iterator[Trial]:
+        """The trials so far, in order, from the history's file."""
+        return islice(self._history, self._reached)
+
+    @property
+    def left(self) -> int:
+        """Trials of the history that the run has not come to yet."""
+        return max(0, self._stored - self._reached)
+
+    def find(self, genotype: Genotype) -> Trial | None:
+        """The trial of a genotype, if there was one so far."""
+        trial = self._history.find(genotype)
+        return trial if trial is not None and trial.index < self._reached else None
+
+    def next(self, expected: Collection[Genotype]) -> Trial:
+        """The next stored trial.
+
+        Args:
+            expected: The genotypes one of which must come now.
+
+        Raises:
+            InputError: If another one comes: the history is not this search's.
+        """
+        trial = next(self._rest)
+        if trial.genotype not in expected:
+            raise InputError(
+                f"trial {trial.index} of the history is not what this search proposes; it was made by another version "
+                "or with another table: start a new run with --out"
+            )
+        self._reached += 1
+        return trial
+
+    def extend(self, trials: Iterable[Trial]) -> None:
+        """Writes new trials down, all at once.
+
+        Raises:
+            InputError: If they cannot be written.
+        """
+        before = len(self._history)
+        self._history.extend(trials)
+        self._reached += len(self._history) - before
