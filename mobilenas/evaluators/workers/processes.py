@@ -99,22 +99,18 @@ class Processes(Site[ProcessWorker]):
 
 
 def _serve(pipe: "Connection[Message, Job]", pickled: bytes, threads: int | None) -> None:
-    """The life of a process: evaluate, until the pipe ends or an evaluation crashes."""
+    """The life of a process: evaluate, until an evaluation crashes or nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is loaded
     evaluator: Evaluator = pickle.loads(pickled)
-    pipe.send(None)
-    while True:
-        try:
-            job = pipe.recv()
-        except EOFError:
-            return
-        said = answer(evaluator, job)
-        pipe.send(said)
-        if isinstance(said, Crash):
-            return
+    with suppress(EOFError, ConnectionError):
+        pipe.send(None)
+        said: Message = None
+        while not isinstance(said, Crash):
+            said = answer(evaluator, pipe.recv())
+            pipe.send(said)
 
 
 def _end_with_parent() -> None:
