@@ -144,7 +144,8 @@ def main() -> None:
     EVALUATORS.add("drawn", Drawn)
     for name in arguments.searcher:
         SEARCHERS[name]  # loads torch, where it needs that
-    os.setpgrp()
+    if os.getpgrp() != os.getpid():
+        os.setpgrp()  # all that this starts is one group
     figures: dict[str, Any] = {"trials": arguments.trials}
     for name in arguments.searcher:
         for workers in (None, WORKERS) if name in WITH_WORKERS else (None,):

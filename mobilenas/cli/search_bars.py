@@ -52,7 +52,7 @@ def trials_line(progress: "Progress") -> str:
     parts = [f"{progress.evaluated:,} of {progress.planned:,} trials"]
     if progress.best is not None:
         parts.append(f"best {100 * (progress.best.accuracy or 0.0):.2f} % at {progress.best.latency_ms:.3g} ms")
-    parts.append(f"{100 * progress.feasible_share:.2g} % of the space feasible")
+    parts.append(progress.feasible)
     if progress.a_second is not None:
         parts.append(f"{progress.a_second:,.3g} evaluations/s")
     if progress.seconds_left is not None:

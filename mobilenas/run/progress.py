@@ -34,3 +34,15 @@ class Progress:
     def seconds_left(self) -> float | None:
         """Until the last evaluation, at the pace so far; None where there was none yet."""
         return (self.planned - self.evaluated) / self.a_second if self.a_second else None
+
+    @property
+    def feasible(self) -> str:
+        """The feasible share as text."""
+        return feasible_text(self.feasible_share)
+
+
+def feasible_text(share: float) -> str:
+    """A share of the space as two digits of a percentage; 0 is a share that the sample was too small for."""
+    return (
+        f"{float(f'{100 * share:.2g}'):g} % of the space feasible" if share else "almost nothing of the space feasible"
+    )

@@ -26,6 +26,7 @@ from mobilenas.run.opening import (
     opened_table,
     opened_workers,
 )
+from mobilenas.run.progress import feasible_text
 from mobilenas.run.result import Measured, SearchResult
 from mobilenas.run.seeds import derived_seed
 from mobilenas.run.settings import SearchSettings
@@ -115,7 +116,7 @@ class _Search:
     def run(self) -> SearchResult:
         """The whole way; what an interrupted run had done is taken from its folder."""
         self._loop.check_target()
-        self._note(f"{100 * self._loop.feasible_share():.2g} % of the space's networks meet the bounds, by a sample")
+        self._note(f"bounds: {feasible_text(self._loop.feasible_share())}")
         with self._workers:
             self._loop.run(self._settings.trials)
             return self._best_measured()

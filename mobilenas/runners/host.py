@@ -15,6 +15,9 @@ from mobilenas.runners.runner import differences
 from mobilenas.settings import Settings, check
 from mobilenas.storage import exclusive, machine_lock
 
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.001, 0.2
+"""How long a training waits before it asks again whether this machine is measured."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HostOptions(Settings):
@@ -63,16 +66,20 @@ def lock_path() -> Path:
 
 
 def wait_while_host_is_measured(*, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Returns when no process of this user measures this machine; training calls it before every step."""
+    """Returns when no process of this user measures this machine; training calls it before every step.
+
+    Another training that asks the same has the lock for an instant: so the first waits are short.
+    """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(lock_path())
+    lock, seconds = FileLock(lock_path()), FIRST_WAIT_S
     while True:
         try:
             with lock.acquire(timeout=0):
                 return
         except Timeout:
-            sleep(0.2)
+            sleep(seconds)
+            seconds = min(2 * seconds, LONGEST_WAIT_S)
         except OSError:
             return  # no lock can be had here, so nobody measures under it
 

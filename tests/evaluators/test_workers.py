@@ -201,3 +201,17 @@ def test_workers_end_with_the_search_however_it_ends(tmp_path, end):
 )
 def test_what_each_of_several_workers_can_have(capacities, count, wanted):
     assert share(capacities, count) == pytest.approx(wanted)
+
+
+def test_images_and_recipe_are_sent_and_the_accuracy_is_this_process_s():
+    from mobilenas.evaluators.short_training import ShortTraining
+    from mobilenas.runners.host import wait_while_host_is_measured
+    from mobilenas.training import default_recipe, load_data
+
+    data = load_data("digits", resolution=16)
+    evaluator = ShortTraining(data, default_recipe(len(data.train), 16, 1), pause=wait_while_host_is_measured)
+    arch = models.get("mobilenet_v3_small", resolution=16, num_classes=10)
+    with Pool(Processes(evaluator, 1), 1) as workers:
+        workers.submit(Job(0, arch, 7))
+        _, evaluation = workers.next_ended()
+    assert evaluation.accuracy == evaluator(arch, seed=7).accuracy

@@ -110,3 +110,25 @@ def test_killed_at_random_moments(tmp_path, home, undisturbed):
     assert kills >= 1
     end(start(home, arguments(run)))
     assert_same(run, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_one_worker_in_a_process_of_its_own_ends_as_this_process(tmp_path, home, undisturbed):
+    run = tmp_path / "run"
+    end(start(home, [*arguments(run), "--workers", "1"]))
+    assert_same(run, undisturbed[0])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_with_two_workers(tmp_path, home):
+    """Two trainings are under way when the second trial is torn: no trial is lost, none is there twice."""
+    run = tmp_path / "run"
+    process = start(home, [*arguments(run), "--workers", "2", "--trials", "3"], "trial:1")
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == -signal.SIGKILL, err
+    assert end(start(home, arguments(run)))["met"]
+    found = trials(run)
+    assert [trial["index"] for trial in found] == [0, 1, 2]
+    assert len({tuple(trial["genotype"]) for trial in found}) == len({trial["seed"] for trial in found}) == 3

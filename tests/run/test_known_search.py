@@ -216,3 +216,18 @@ def test_a_device_without_a_table_and_without_a_connection(tmp_path, home):
     with pytest.raises(InputError, match="phone has no float32 table; run: mobilenas calibrate FILE --device phone"):
         search(tmp_path / "run", SearchSettings(**ALONE))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("change", [{"workers": 2}, {"ray": "local"}])
+def test_workers_for_an_evaluator_that_needs_none_are_refused(tmp_path, change):
+    with pytest.raises(InputError, match=r"imagenet_surrogate answers thousands .* leave out --workers and --ray"):
+        search(tmp_path / "run", SearchSettings(**ALONE, **change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_published_networks_stand_beside_the_winner(tmp_path):
+    result = search(tmp_path / "run", SearchSettings(**ALONE))
+    assert {"mobilenet_v3_small", "mnasnet_a1_0.75"} <= {each.name for each in result.published}
+    assert all(each.high_ms <= 15.0 for each in result.published)
+    kept = json.loads((tmp_path / "run" / "result.json").read_text())["published"]
+    assert [each["name"] for each in kept] == [each.name for each in result.published]

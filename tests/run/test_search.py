@@ -280,3 +280,14 @@ def test_auto_takes_no_dtype_that_breaks_another_bound(tmp_path, fake_home, smal
     with pytest.raises(VerificationError, match="the exported winner"):
         search(tmp_path / "run", settings)
     assert set(tried) == {"int8"}
+
+
+def test_a_random_search_that_would_have_to_train_is_not_made_and_its_cost_is_said(tmp_path, monkeypatch):
+    from mobilenas.evaluators import Evaluation
+    from mobilenas.evaluators.short_training import ShortTraining
+
+    monkeypatch.setattr(ShortTraining, "__call__", lambda self, arch, *, seed: Evaluation(accuracy=0.5, seconds=40.0))
+    result = search(tmp_path / "run", SearchSettings(**QUICK))
+    assert result.random_accuracy is None
+    assert result.random_seconds == 80.0
+    assert all(each.top1 is None for each in result.published)  # they were published for other images
