@@ -6,8 +6,8 @@ Samples count, repeats included. The settings are the searchers' defaults. REINF
 PPO's learning rate was lowered after two of its seeds had been seen here, and both seeds count. A controller passes
 where at least 85 % of its seeds come within 0.1 points of the optimum in 500 samples, and the median over seeds of the
 mean accuracy of the last 100 of 1,000 samples is at least 92.4 %. With learning rate 0 both are the same controller, as
-it was made, so one stands for both. Seeds from 100 on are counted apart: they were run after all settings were fixed and
-stood in the code, and none of them was seen before. Runs are kept in results/rl_works.jsonl: a later call makes only those that are
+it was made, so one stands for both. Seeds from 100 on are counted apart: they were run after all settings stood in the
+code, and nobody had seen one of them. Runs are kept in results/rl_works.jsonl: a later call makes only those that are
 missing.
 """
 

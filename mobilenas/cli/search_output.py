@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mobilenas.cli.output import print_table
 from mobilenas.cli.search_bars import duration
+from mobilenas.history import History
 
 if TYPE_CHECKING:
     from mobilenas.run import SearchResult
@@ -34,8 +35,9 @@ def print_result(result: "SearchResult", folder: Path) -> None:
     rows += _accuracy(result)
     if result.random_accuracy is not None:
         rows.append(("random search", f"{100 * result.random_accuracy:.2f} % with as many trials"))
-    elif result.random_seconds is not None:
-        text = f"not made: as many random networks would be evaluated for about {duration(result.random_seconds)}"
+    else:
+        seconds = sum(trial.seconds for trial in History.open(folder / "trials.jsonl") if not trial.cached)
+        text = f"not made: as many random networks would be evaluated for about {duration(seconds)} too"
         rows.append(("random search", text))
     rows += [
         ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),

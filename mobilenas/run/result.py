@@ -46,7 +46,6 @@ class SearchResult:
         accuracy_meaning: What they are not, where that must be said.
         random_accuracy: Of the best of as many random networks that meet the same bounds; None where each would have
             had to be trained.
-        random_seconds: Where it is not made, what it would take: as long as the trials took.
         published: Published networks that meet the same bounds by the same rule, with the run's table.
         trained: Whether the exported file has trained weights.
         test_accuracy: Of the trained winner on held-out images, [0, 1].
@@ -80,7 +79,6 @@ class SearchResult:
     accuracy_std: float | None = None
     accuracy_meaning: str = ""
     random_accuracy: float | None = None
-    random_seconds: float | None = None
     published: list[PublishedNetwork] = field(default_factory=list)
     detail: str = ""
     trained: bool = False

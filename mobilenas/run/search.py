@@ -183,12 +183,10 @@ class _Search:
         measured = None
         if self._can_measure():
             measured = measure_interleaved(folder, f"file {trial.index}", self._device, arch, winner.model)
-        random_accuracy = self._loop.random_accuracy()
         result = replace(
             self._result(trial, arch, measured),
             met=measured is None or measured.latency_ms <= settings.target_ms,
-            random_accuracy=random_accuracy,
-            random_seconds=self._loop.evaluation_seconds() if random_accuracy is None else None,
+            random_accuracy=self._loop.random_accuracy(),
             published=fitting_networks(self._space, self._predictor, self._loop.bounds, self._evaluator),
             trained=winner.test_accuracy is not None,
             test_accuracy=winner.test_accuracy,

@@ -159,10 +159,6 @@ class TrialLoop:
             )
         return best
 
-    def evaluation_seconds(self) -> float:
-        """How long all evaluations took, as if one had come after the other."""
-        return sum(trial.seconds for trial in self if not trial.cached)
-
     def random_accuracy(self) -> float | None:
         """Of the best of as many random feasible networks as there are trials; None where each takes a training."""
         if not isinstance(self._evaluator, BatchEvaluator):

@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from strange_evaluators import begun
+
+from mobilenas.errors import InputError
+from mobilenas.evaluators.workers.ray import connect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -57,13 +61,16 @@ def end(process):
     return json.loads(out.splitlines()[-1])
 
 
+def wait_until(condition, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def test_one_of_two_workers_is_killed_and_nothing_is_lost(start, tmp_path):
     process = start({}, seconds=3.0)
-    until = time.monotonic() + 120
-    while not begun(tmp_path):
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    wait_until(lambda: begun(tmp_path))
     seed, worker = begun(tmp_path)[0]
     os.kill(worker, signal.SIGKILL)
     said = end(process)
@@ -89,3 +96,18 @@ def test_what_the_evaluator_refuses(start):
     _, err = process.communicate(timeout=200)
     assert process.returncode != 0
     assert "images: 3 is not accepted; give a folder" in err
+
+
+def test_workers_end_with_a_search_that_is_killed(start, tmp_path):
+    process = start({0: ["hang"], 1: ["hang"]})
+    wait_until(lambda: len(begun(tmp_path)) == 2)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for _, worker in begun(tmp_path)))
+
+
+def test_a_cluster_that_does_not_answer_is_named():
+    pytest.importorskip("ray", reason="ray is not installed")
+    for address in ("127.0.0.1:1", "nonsense"):
+        with pytest.raises(InputError, match=f"no Ray cluster answers at {address}: .*; run: ray start --head"):
+            connect(address)

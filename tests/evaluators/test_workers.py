@@ -14,7 +14,7 @@ from strange_evaluators import Strange, begun
 from mobilenas import models
 from mobilenas.errors import InputError
 from mobilenas.evaluators.workers import InProcess, Job, Pool, Processes
-from mobilenas.evaluators.workers.ray import share
+from mobilenas.evaluators.workers.ray import connect, share
 
 ARCH = models.get("mobilenet_v3_small", resolution=32, num_classes=10)
 
@@ -184,6 +184,12 @@ def test_workers_end_with_the_search_however_it_ends(tmp_path, end):
     process.send_signal(end)
     process.wait(30)
     wait_until(lambda: not any(alive(worker) for _, worker in begun(tmp_path)))
+
+
+def test_ray_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r'ray is not installed; run: pip install "mobilenas\[ray\]"'):
+        connect("local")
 
 
 @pytest.mark.parametrize(

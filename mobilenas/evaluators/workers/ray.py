@@ -1,5 +1,6 @@
 """Workers on a Ray cluster: the processors or GPUs of this machine, or of many."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from mobilenas.extras import require
 
 LOCAL = "local"
 """The address that starts a Ray of our own on this machine."""
+REACH_S = 5.0
+"""How long a cluster may take to accept a connection."""
 
 
 class RayActor:
@@ -115,13 +118,21 @@ def connect(address: str) -> tuple[Any, bool]:
         return ray, False
     own = {"include_dashboard": False} if address == LOCAL else {}
     try:
+        _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level="error", **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"no Ray cluster answers at {address}: {reason}; run: ray start --head, or give --ray {LOCAL}"
         ) from error
     return ray, True
+
+
+def _reach(address: str) -> None:
+    """Raises `OSError` if nobody listens at a HOST:PORT: Ray itself would ask for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdecimal():
+        socket.create_connection((host, int(port)), REACH_S).close()
 
 
 def room_for(address: str) -> int:
