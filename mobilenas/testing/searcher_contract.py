@@ -90,6 +90,24 @@ class SearcherContract:
                 assert below(0.4).contains(genotype)
                 searcher.tell(trial_of(index, genotype))
 
+    def test_workers_end_in_any_order(self, factory: SearcherFactory) -> None:
+        """Four are under way; which ends next is chance, some fail, and another goes on from the state in between."""
+        feasible, chance = below(0.4), np.random.default_rng(0)
+        first = factory(feasible, seed=0, budget=BUDGET)
+        under_way = [first.ask() for _ in range(4)]
+        for index in range(TRIALS):
+            if index == TRIALS // 2:
+                second = factory(feasible, seed=0, budget=BUDGET)
+                second.load_state_dict(json.loads(json.dumps(first.state_dict(), allow_nan=False)))
+            ended = under_way.pop(int(chance.integers(len(under_way))))
+            trial = trial_of(index, ended, failed=fails(index))
+            first.tell(trial)
+            under_way.append(first.ask())
+            assert feasible.contains(under_way[-1])
+            if index >= TRIALS // 2:
+                second.tell(trial)
+                assert second.ask() == under_way[-1]
+
     def test_batches_are_feasible_and_go_on_from_a_state(self, factory: SearcherFactory) -> None:
         feasible = below(0.4)
         first, same = (factory(feasible, seed=0, budget=BUDGET) for _ in range(2))

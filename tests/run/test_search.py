@@ -238,6 +238,10 @@ def test_what_is_not_known_is_named_before_anything_is_written(tmp_path, change,
         ("final_epochs", -1),
         ("seed", -1),
         ("seed", 2**32),
+        ("workers", 0),
+        ("workers", 1001),
+        ("trial_timeout", 0.0),
+        ("trial_timeout", float("nan")),
     ],
 )
 def test_settings_outside_their_range(field, value):
