@@ -1,6 +1,7 @@
 """search: from settings to a file that meets the target."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -71,27 +72,33 @@ def search(
     if settings is not None:
         check_names(settings)
     source = open_source(settings) if settings else None
-    with RunFolder(path, settings) as folder:
+    with RunFolder(path, settings) as folder, ExitStack() as stack:
 
         def say(text: str) -> None:
             folder.log(text)
             note(text)
 
-        return _Search(folder, source or open_source(folder.settings), say, progress, watch).run()
+        return _Search(folder, stack, source or open_source(folder.settings), say, progress, watch).run()
 
 
 class _Search:
-    """One search in an open run folder."""
+    """One search in an open run folder; the stack ends its workers."""
 
     def __init__(
-        self, folder: RunFolder, source: Source, note: Note, progress: ProfilingProgress | None, watch: Watch
+        self,
+        folder: RunFolder,
+        stack: ExitStack,
+        source: Source,
+        note: Note,
+        progress: ProfilingProgress | None,
+        watch: Watch,
     ) -> None:
         self._folder, self._source, self._note = folder, source, note
         self._settings = folder.settings
         self._device = Device.load(self._settings.device)
         self._space = opened_space(folder, source)
         self._evaluator = opened_evaluator(source, self._space)
-        self._workers = opened_workers(folder, self._evaluator, note)
+        workers = stack.enter_context(opened_workers(folder, self._evaluator, note))
         note(
             f"space {self._space.name}: {self._space.size:.2g} genotypes, {len(self._space.distinct_ops())} distinct "
             f"ops; profiling them takes about {profiling_seconds(self._space):.0f} s on a desktop processor"
@@ -109,7 +116,7 @@ class _Search:
             history=History.open(folder.trials_file),
             note=note,
             also=self._bounds[self._dtypes[0]],
-            workers=self._workers,
+            workers=workers,
             watch=watch,
         )
 
@@ -117,12 +124,7 @@ class _Search:
         """The whole way; what an interrupted run had done is taken from its folder."""
         self._loop.check_target()
         self._note(f"bounds: {feasible_text(self._loop.feasible_share())}")
-        with self._workers:
-            self._loop.run(self._settings.trials)
-            return self._best_measured()
-
-    def _best_measured(self) -> SearchResult:
-        """The best trial that meets the target, measured where that can be."""
+        self._loop.run(self._settings.trials)
         tried: dict[Genotype, Measured] = {}
         while len(tried) < MOST_CANDIDATES:
             trial = self._candidate(tried)
