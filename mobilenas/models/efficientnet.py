@@ -2,8 +2,8 @@
 
 Source: Tan and Le, arXiv 1905.11946, table 1 (B0) and table 2 (figures); coefficients of the others: the authors'
 reference, github.com/tensorflow/tpu models/official/efficientnet; Lite: its folder `lite`.
-Published figures: Lite's were compared with its README; those of B0 to B7 are as they are generally quoted and were not
-compared with the paper.
+Published figures: Lite's were compared with its README; those of B0 to B7 are as they are generally quoted. Parameters
+of these, and all of B7, were compared with texts that repeat them, the others' MACs and accuracy with nothing.
 Differs from the paper: no stochastic depth (drop connect) while training.
 """
 
@@ -89,6 +89,11 @@ def efficientnet_lite(variant: str = "lite0") -> Arch:
     return Arch(stem=stem, stages=stages, head=head, resolution=resolution, name=f"efficientnet_{variant}")
 
 
+_REPEATED = "github.com/lukemelas/EfficientNet-PyTorch README.md, which repeats them"
+_ALL_OF_B7 = (
+    "parameters and MACs: github.com/tensorflow/tpu models/official/efficientnet/README.md at 11ebf488; "
+    "accuracy: the paper's abstract"
+)
 _LITE = "github.com/tensorflow/tpu models/official/efficientnet/lite/README.md"
 
 
@@ -101,6 +106,7 @@ def _paper(
     *,
     params_step_millions: float = 1.0,
     macs_step_millions: float = 100.0,
+    compared: str = f"parameters: {_REPEATED}; MACs and accuracy: nothing",
     remark: str = "",
 ) -> Published:
     return Published(
@@ -112,6 +118,7 @@ def _paper(
         macs_step_millions=macs_step_millions,
         top1=top1,
         source="arXiv 1905.11946, table 2",
+        compared=compared,
         second=f"torchvision.efficientnet_{variant}",
         remark=remark,
     )
@@ -173,7 +180,7 @@ NETWORKS = {
         remark="the paper gives 9.9 G MACs; the network has 10.27 G at its 456 pixels, as torchvision's",
     ),
     "efficientnet_b6": _paper("b6", 43_040_704, 43, 19_000, 0.840, macs_step_millions=1000),
-    "efficientnet_b7": _paper("b7", 66_347_960, 66, 37_000, 0.843, macs_step_millions=1000),
+    "efficientnet_b7": _paper("b7", 66_347_960, 66, 37_000, 0.843, macs_step_millions=1000, compared=_ALL_OF_B7),
     "efficientnet_lite0": _lite("lite0", 4_652_008, 4.7, 407, 0.751, without_batch_norm=385),
     "efficientnet_lite1": _lite("lite1", 5_416_680, 5.4, 631, 0.767, without_batch_norm=600),
     "efficientnet_lite2": _lite("lite2", 6_092_072, 6.1, 899, 0.776, without_batch_norm=860),

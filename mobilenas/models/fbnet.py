@@ -1,7 +1,8 @@
 """FBNet-C.
 
 Source: Wu et al., arXiv 1812.03443, table 2 and figure 4 (network), table 3 (figures).
-Published figures: as they are generally quoted; they were not compared with the paper.
+Published figures: as they are generally quoted; compared with the authors' README, which has other MACs, not with the
+paper.
 Differs from the paper: nothing; as in the authors' code, an expansion ratio of 1 is a 1x1 convolution too, which the
 universal inverted bottleneck without its first depthwise convolution has.
 """
@@ -54,7 +55,9 @@ NETWORKS = {
         macs_millions=375,
         top1=0.749,
         source="arXiv 1812.03443, table 3",
+        compared="github.com/facebookresearch/mobile-vision README.md at 4826a08f, which has the same parameters and "
+        "accuracy",
         second="timm.fbnetc_100",
-        remark="the paper gives 375 M MACs; the network has 385 M, as timm's",
+        remark="the paper gives 375 M MACs, the authors' README 383; the network has 385 M, as timm's",
     ),
 }
