@@ -78,6 +78,7 @@ _IN_INT8: dict[str, Rule] = {
     "HARD_SWISH": _always("x * relu6(x + 3) / 6, as mobilenas export --dtype int8 writes it"),
     "RELU": _always("fuse it into the operator before, or into a MAX_POOL_2D of one pixel"),
     "RELU6": _always("fuse it into the operator before, or into a MAX_POOL_2D of one pixel"),
+    "GELU": _always("x * sigmoid of a cubic in x, as mobilenas export --dtype int8 writes it"),
     "AVERAGE_POOL_2D": _always("MEAN over the whole image, or a depthwise convolution with equal weights"),
     "SOFTMAX": _always("end with the scores; the largest is the same, and the app can take the softmax of them"),
     "DIV": _always("MUL with the reciprocal"),

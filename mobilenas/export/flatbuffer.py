@@ -28,6 +28,7 @@ OPTIONS = {
     "RESHAPE": "ReshapeOptions",
     "TRANSPOSE": "TransposeOptions",
     "HARD_SWISH": "HardSwishOptions",
+    "GELU": "GeluOptions",
     "QUANTIZE": "QuantizeOptions",
     "DEQUANTIZE": "DequantizeOptions",
 }

@@ -3,7 +3,8 @@
 Micro-models and whole networks use it, so what is timed is what ships.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +12,13 @@ import numpy as np
 from mobilenas.errors import InputError
 from mobilenas.export.tflite_op import Constant, Input, Operand, Parameter, Result, TfliteOp
 from mobilenas.export.windows import average_by_convolution, binary, dilation, padding_op, pool, windowed
-from mobilenas.graph import OpKind, OpSpec
+from mobilenas.graph import OpKind, OpSpec, Shape
 from mobilenas.registry import unknown
 
 DTYPES = ("float32", "float16", "int8")
 MAX_CONCATENATED = 5
 """XNNPACK takes no more tensors in one concatenation."""
+GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 LOGISTIC_BOUNDS = (0.0, 255 / 256)
 """TFLite demands scale 1/256 and zero point -128 of an int8 LOGISTIC."""
 
@@ -25,8 +27,8 @@ def lower(spec: OpSpec, dtype: str = "float32") -> tuple[TfliteOp, ...]:
     """The operators that compute `spec`, in execution order; the last one gives its output.
 
     XNNPACK takes every form here as a whole, into one delegate; a test holds it. In float16 the weights go through
-    DEQUANTIZE and everything is computed in float32. In int8 XNNPACK leaves out HARD_SWISH, AVERAGE_POOL_2D, RELU and
-    RELU6, so there those ops have other forms.
+    DEQUANTIZE and everything is computed in float32. In int8 XNNPACK leaves out HARD_SWISH, GELU, AVERAGE_POOL_2D,
+    RELU and RELU6, so there those ops have other forms.
 
     Args:
         spec: The op.
@@ -102,21 +104,83 @@ def _silu(spec: OpSpec) -> tuple[TfliteOp, ...]:
     return gate, binary("MUL", Input(), Result(0), spec.out_shape)
 
 
+def _gelu(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    return (TfliteOp("GELU", (Input(),), spec.out_shape, {"approximate": False}),)
+
+
+def _int8_gelu(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    """As x * sigmoid(2 * sqrt(2 / pi) * (u + 0.044715 * u**3)); u is x between -3 and 3, where the sigmoid is flat.
+
+    Source: Hendrycks and Gimpel, arXiv 1606.08415, section 2, where it stands as a tanh.
+    """
+    shape, slope, bend = spec.out_shape, GELU_SLOPE, 0.044715 * GELU_SLOPE
+    highest = 3 * (slope + 9 * bend)
+    return (
+        replace(binary("ADD", Input(), _scalar(3.0), shape, "relu6"), bounds=(0.0, 6.0)),
+        replace(binary("ADD", Result(0), _scalar(-3.0), shape), bounds=(-3.0, 3.0)),
+        replace(binary("MUL", Result(1), Result(1), shape), bounds=(0.0, 9.0)),
+        replace(binary("MUL", Result(2), _scalar(bend), shape), bounds=(0.0, 9 * bend)),
+        replace(binary("ADD", Result(3), _scalar(slope), shape), bounds=(0.0, slope + 9 * bend)),
+        replace(binary("MUL", Result(1), Result(4), shape), bounds=(-highest, highest)),
+        TfliteOp("LOGISTIC", (Result(5),), shape, bounds=LOGISTIC_BOUNDS),
+        binary("MUL", Input(), Result(6), shape),
+    )
+
+
 def _concat(spec: OpSpec) -> tuple[TfliteOp, ...]:
-    """XNNPACK concatenates two to five tensors: one is kept as it is, and more are added to what is there."""
+    """One part is kept as it is."""
     if len(spec.in_shapes) == 1:
         return _slice(spec)
-    parts: list[Operand] = [Input(i) for i in range(len(spec.in_shapes))]
-    channels = [shape[2] for shape in spec.in_shapes]
-    height, width, _ = spec.out_shape
+    parts = [Input(i) for i in range(len(spec.in_shapes))]
+    return _joined(parts, spec.in_shapes, 2)
+
+
+def _joined(
+    operands: Sequence[Operand], shapes: Sequence[Shape], axis: int, *, first: int = 0, batch: bool = True
+) -> tuple[TfliteOp, ...]:
+    """Two tensors or more along one axis: XNNPACK takes up to five, and more are added to what is there.
+
+    Args:
+        operands: The tensors.
+        shapes: Their shapes.
+        axis: Of the shapes.
+        first: How many operators stand before these in the lowering.
+        batch: Whether the 1 of the batch comes before the shapes.
+    """
+    parts, sizes = list(operands), [shape[axis] for shape in shapes]
+    options = {"axis": axis + batch, "fusedActivationFunction": "NONE"}
     operators: list[TfliteOp] = []
     while len(parts) > 1:
-        joined = sum(channels[:MAX_CONCATENATED])
-        options = {"axis": 3, "fusedActivationFunction": "NONE"}
-        operators.append(TfliteOp("CONCATENATION", tuple(parts[:MAX_CONCATENATED]), (height, width, joined), options))
-        parts[:MAX_CONCATENATED] = [Result(len(operators) - 1)]
-        channels[:MAX_CONCATENATED] = [joined]
+        joined = sum(sizes[:MAX_CONCATENATED])
+        shape = (*shapes[0][:axis], joined, *shapes[0][axis + 1 :])
+        operators.append(TfliteOp("CONCATENATION", tuple(parts[:MAX_CONCATENATED]), shape, options, batch=batch))
+        parts[:MAX_CONCATENATED] = [Result(first + len(operators) - 1)]
+        sizes[:MAX_CONCATENATED] = [joined]
     return tuple(operators)
+
+
+def _upsample(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    """Columns, then rows, each as a row of a matrix that stands several times side by side.
+
+    XNNPACK takes no RESIZE_NEAREST_NEIGHBOR, and the copies have the scale of the image in int8.
+    """
+    (height, width, channels), (rows, columns) = spec.in_shapes[0], spec.stride
+    operators: list[TfliteOp] = []
+    for count, repeated, image in (
+        (columns, (height * width, 1, channels), (height, width * columns, channels)),
+        (rows, (height, 1, width * columns * channels), spec.out_shape),
+    ):
+        if count == 1:
+            continue
+        operators.append(_reshape(_last(operators), repeated))
+        operators += _joined([_last(operators)] * count, [repeated] * count, 1, first=len(operators), batch=False)
+        operators.append(_reshape(_last(operators), (1, *image)))
+    return tuple(operators)
+
+
+def _last(operators: Sequence[TfliteOp]) -> Operand:
+    """What the operators so far give, or the op's input."""
+    return Result(len(operators) - 1) if operators else Input()
 
 
 def _slice(spec: OpSpec) -> tuple[TfliteOp, ...]:
@@ -127,21 +191,19 @@ def _slice(spec: OpSpec) -> tuple[TfliteOp, ...]:
 def _channel_shuffle(spec: OpSpec) -> tuple[TfliteOp, ...]:
     """The channels as rows of a matrix, one a group, that is transposed. Pixels are rows, as XNNPACK wants few axes."""
     height, width, channels = spec.out_shape
-    rows = [height * width, spec.groups, channels // spec.groups]
-    columns = [rows[0], rows[2], rows[1]]
-    image = [1, *spec.out_shape]
+    rows = (height * width, spec.groups, channels // spec.groups)
+    columns = (rows[0], rows[2], rows[1])
     order = Constant(np.array([0, 2, 1], np.int32))
     return (
         _reshape(Input(), rows),
-        TfliteOp("TRANSPOSE", (Result(0), order), tuple(columns), batch=False),
-        _reshape(Result(1), image),
+        TfliteOp("TRANSPOSE", (Result(0), order), columns, batch=False),
+        _reshape(Result(1), (1, *spec.out_shape)),
     )
 
 
-def _reshape(operand: Operand, shape: list[int]) -> TfliteOp:
-    return TfliteOp(
-        "RESHAPE", (operand, Constant(np.array(shape, np.int32))), tuple(shape), {"newShape": shape}, batch=False
-    )
+def _reshape(operand: Operand, shape: tuple[int, ...]) -> TfliteOp:
+    sizes = Constant(np.array(shape, np.int32))
+    return TfliteOp("RESHAPE", (operand, sizes), shape, {"newShape": list(shape)}, batch=False)
 
 
 _RULES: dict[OpKind, Callable[[OpSpec], tuple[TfliteOp, ...]]] = {
@@ -157,12 +219,14 @@ _RULES: dict[OpKind, Callable[[OpSpec], tuple[TfliteOp, ...]]] = {
     OpKind.CONCAT: _concat,
     OpKind.SLICE: _slice,
     OpKind.CHANNEL_SHUFFLE: _channel_shuffle,
+    OpKind.UPSAMPLE: _upsample,
     OpKind.RELU: _elementwise("RELU"),
     OpKind.RELU6: _elementwise("RELU6"),
     OpKind.HARD_SWISH: _elementwise("HARD_SWISH"),
     OpKind.HARD_SIGMOID: _hard_sigmoid,
     OpKind.SIGMOID: _elementwise("LOGISTIC"),
     OpKind.SILU: _silu,
+    OpKind.GELU: _gelu,
 }
 
 _INT8_RULES = _RULES | {
@@ -171,6 +235,7 @@ _INT8_RULES = _RULES | {
     OpKind.RELU6: _clamp("RELU6"),
     OpKind.HARD_SWISH: _int8_hard_swish,
     OpKind.SIGMOID: _int8_sigmoid,
+    OpKind.GELU: _int8_gelu,
 }
 
 

@@ -1,5 +1,6 @@
 """write_onnx: an OpGraph and its weights as an ONNX file, written directly. Needs the extra `onnx`."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ OPSET = 17
 """Operator set of the files: HardSwish is there since 14; onnxruntime reads it since 1.12 (2022)."""
 IR_VERSION = 8
 """File format of that time."""
+NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+"""How a Resize repeats rows and columns."""
 Step = tuple[str, dict[str, Any]]
 
 
@@ -111,6 +114,14 @@ class _Writer:
         elif spec.kind is OpKind.SILU:
             gate = self._add("Sigmoid", inputs, f"{name}.gate")
             self._add("Mul", [inputs[0], gate], inner)
+        elif spec.kind is OpKind.GELU:  # x * (1 + erf(x / sqrt(2))) / 2; Gelu itself came with opset 20
+            half, one, root = (self._number(value) for value in (0.5, 1.0, math.sqrt(2)))
+            inner_value = self._add("Erf", [self._add("Div", [*inputs, root], f"{name}.scaled")], f"{name}.erf")
+            gate = self._add("Mul", [self._add("Add", [inner_value, one], f"{name}.sum"), half], f"{name}.gate")
+            self._add("Mul", [inputs[0], gate], inner)
+        elif spec.kind is OpKind.UPSAMPLE:
+            scales = self._constant(f"{name}.scales", np.array([1, 1, *spec.stride], np.float32))
+            self._add("Resize", [*inputs, "", scales], inner, NEAREST)
         else:
             code, attributes = _RULES[spec.kind](spec)
             self._add(code, inputs, inner, attributes)
@@ -123,8 +134,10 @@ class _Writer:
         return self._add("Reshape", [value, self._constant(f"{name}.shape", np.array(shape, np.int64))], name)
 
     def _clip(self, value: str, name: str) -> str:
-        bounds = [self._constant(f"constant_{limit}", np.array(limit, np.float32)) for limit in (0, 6)]
-        return self._add("Clip", [value, *bounds], name)
+        return self._add("Clip", [value, self._number(0), self._number(6)], name)
+
+    def _number(self, value: float) -> str:
+        return self._constant(f"constant_{value:g}", np.array(value, np.float32))
 
 
 def _begins(spec: OpSpec) -> list[int]:

@@ -200,6 +200,7 @@ RAISED: dict[str, Callable[[Wiring, FileOperator], OpSpec]] = {
     "RELU6": _elementwise(OpKind.RELU6),
     "HARD_SWISH": _elementwise(OpKind.HARD_SWISH),
     "LOGISTIC": _elementwise(OpKind.SIGMOID),
+    "GELU": _elementwise(OpKind.GELU),
     "TRANSPOSE": _transpose,
 }
 """Every operator that is an op by itself, or the one of a group that is."""

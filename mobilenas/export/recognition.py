@@ -94,11 +94,14 @@ class _Match:
             return False
         if any(found.options.get(name) != value for name, value in wanted.options.items()):
             return False
-        if wanted.out_shape and self.wiring.shape(found.outputs[0]) != wanted.out_shape:
+        if wanted.out_shape and self._shape(wanted, found.outputs[0]) != wanted.out_shape:
             return False
         self.operators.add(index)
         orders = permutations(found.inputs) if wanted.code in COMMUTES else (found.inputs,)
         return any(self._operands(wanted.inputs, order) for order in orders)
+
+    def _shape(self, wanted: TfliteOp, tensor: int) -> tuple[int, ...]:
+        return self.wiring.shape(tensor) if wanted.batch else self.wiring.file.tensors[tensor].shape
 
     def _operands(self, wanted: tuple[Operand, ...], found: tuple[int, ...]) -> bool:
         before = dict(self.inputs), set(self.operators)
@@ -112,6 +115,8 @@ class _Match:
             case Input(index):
                 known = self.inputs.setdefault(index, tensor)
                 return not self.wiring.is_constant(tensor) and self.wiring.sources[known] == self.wiring.sources[tensor]
+            case Result(number) if self.pattern[number].code == "RESHAPE":  # the wiring sees through it
+                return self._operand(self.pattern[number].inputs[0], self.wiring.image(tensor))
             case Result(number):
                 producer = self.wiring.producer(tensor)
                 return producer is not None and self.operator(number, producer)
@@ -146,7 +151,8 @@ def _lowered(wiring: Wiring, index: int, *specs: OpSpec) -> Group | None:
         for spec in specs:
             pattern = lower(spec, dtype)
             match = _Match(wiring, pattern)
-            if len(pattern) <= MAX_GROUP and match.operator(len(pattern) - 1, index):
+            last = max(number for number, op in enumerate(pattern) if op.code != "RESHAPE")
+            if len(pattern) <= MAX_GROUP and match.operator(last, index):
                 inputs = tuple(match.inputs[i] for i in sorted(match.inputs))
                 if tuple(wiring.shape(tensor) for tensor in inputs) == spec.in_shapes:
                     return Group(spec, inputs, frozenset(match.operators))
@@ -279,6 +285,29 @@ def _concat(wiring: Wiring, index: int) -> Group | None:
     return _lowered(wiring, index, OpSpec(OpKind.CONCAT, shapes, sum(shape[2] for shape in shapes)))
 
 
+def _upsample(wiring: Wiring, index: int) -> Group | None:
+    """Pixels, rows or both that stand several times side by side; a RESHAPE behind them makes an image of it."""
+    operators, (out,) = wiring.file.operators, wiring.file.operators[index].outputs
+    behind = next((later for later in operators[index:] if later.inputs[:1] == (out,)), None)
+    if len(wiring.file.tensors[out].shape) != 3 or behind is None:
+        return None
+    height, width, channels = wiring.shape(behind.outputs[0])
+    specs: list[OpSpec] = []
+    at: int | None = index
+    while at is not None and len(specs) < 2 and _repeats(wiring, operators[at]):
+        image = wiring.image(operators[at].inputs[0])
+        if len(wiring.file.tensors[image].shape) != 3:
+            rows, columns, _ = shape = wiring.shape(image)
+            specs.append(OpSpec(OpKind.UPSAMPLE, (shape,), channels, stride=(height // rows, width // columns)))
+        at = wiring.producer(image)
+    return _lowered(wiring, index, *reversed(specs))
+
+
+def _repeats(wiring: Wiring, operator: FileOperator) -> bool:
+    """Whether it puts rows of a matrix side by side, as `lower` repeats them."""
+    return operator.code == "CONCATENATION" and len(wiring.file.tensors[operator.outputs[0]].shape) == 3
+
+
 def _shuffle(wiring: Wiring, index: int) -> Group | None:
     """Channels as a matrix that is transposed; the RESHAPEs around it change no values."""
     operator = wiring.file.operators[index]
@@ -296,11 +325,11 @@ def _shuffle(wiring: Wiring, index: int) -> Group | None:
 
 Proposal = Callable[[Wiring, int], Group | None]
 _PROPOSALS: dict[str, tuple[Proposal, ...]] = {
-    "MUL": (_activations(OpKind.HARD_SWISH, OpKind.SILU, OpKind.HARD_SIGMOID), _average),
+    "MUL": (_activations(OpKind.GELU, OpKind.HARD_SWISH, OpKind.SILU, OpKind.HARD_SIGMOID), _average),
     "CONV_2D": (_padded,),
     "DEPTHWISE_CONV_2D": (_max_pool, _average, _padded),
     "MAX_POOL_2D": (_activations(OpKind.RELU, OpKind.RELU6), _max_pool),
-    "CONCATENATION": (_concat,),
+    "CONCATENATION": (_upsample, _concat),
     "TRANSPOSE": (_shuffle,),
 }
 """By the code of the last operator, the largest groups first."""

@@ -11,7 +11,7 @@ from mobilenas.graph.kind import Activation, OpKind, Padding, Pair, Shape
 from mobilenas.graph.op import OpSpec
 
 PaddingStyle = Literal["same", "symmetric"]
-ActivationName = Literal["none", "relu", "relu6", "hard_swish", "silu", "sigmoid", "hard_sigmoid"]
+ActivationName = Literal["none", "relu", "relu6", "hard_swish", "silu", "gelu", "sigmoid", "hard_sigmoid"]
 """Every activation that a block may ask for; what cannot be fused becomes an op of its own."""
 
 FUSED: dict[str, Activation] = {"none": "none", "relu": "relu", "relu6": "relu6"}
@@ -199,6 +199,10 @@ class GraphBuilder:
         Source: ShuffleNet, arXiv 1707.01083, section 3.1.
         """
         return self._append(name, OpSpec(OpKind.CHANNEL_SHUFFLE, (x.shape,), x.channels, groups=groups), (x,))
+
+    def upsample(self, x: TensorRef, factor: int | Pair, *, name: str) -> TensorRef:
+        """Every row and column `factor` times: the nearest pixel of a larger image."""
+        return self._append(name, OpSpec(OpKind.UPSAMPLE, (x.shape,), x.channels, stride=_pair(factor)), (x,))
 
     def activation(self, x: TensorRef, kind: ActivationName, *, name: str) -> TensorRef:
         """An activation as an op of its own; "none" gives `x` back."""

@@ -38,17 +38,19 @@ class OpKind(StrEnum):
     CONCAT = "concat"
     SLICE = "slice"
     CHANNEL_SHUFFLE = "channel_shuffle"
+    UPSAMPLE = "upsample"
     RELU = "relu"
     RELU6 = "relu6"
     HARD_SWISH = "hard_swish"
     HARD_SIGMOID = "hard_sigmoid"
     SIGMOID = "sigmoid"
     SILU = "silu"
+    GELU = "gelu"
 
 
 WEIGHTED = frozenset({OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D, OpKind.FULLY_CONNECTED})
 WINDOWED = frozenset({OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D, OpKind.MAX_POOL2D, OpKind.AVG_POOL2D})
 ELEMENTWISE = frozenset(
-    {OpKind.RELU, OpKind.RELU6, OpKind.HARD_SWISH, OpKind.HARD_SIGMOID, OpKind.SIGMOID, OpKind.SILU}
+    {OpKind.RELU, OpKind.RELU6, OpKind.HARD_SWISH, OpKind.HARD_SIGMOID, OpKind.SIGMOID, OpKind.SILU, OpKind.GELU}
 )
 FUSES_ACTIVATION = WEIGHTED | {OpKind.ADD, OpKind.MUL, OpKind.MAX_POOL2D, OpKind.AVG_POOL2D}

@@ -28,7 +28,8 @@ class OpSpec:
         kind: What it computes.
         in_shapes: Shapes of its inputs.
         out_channels: Channels of its output.
-        kernel_size, stride, dilation: (height, width) of the window.
+        kernel_size, stride, dilation: (height, width) of the window. The stride of an `upsample` is how many times it
+            repeats every row and column.
         groups: Groups of a conv2d or a channel_shuffle; 1 for every other kind (a depthwise convolution says so by its
             kind).
         padding: Explicit padding that equals TF SAME for these shapes is normalised to "same", and what pads nothing to
@@ -104,6 +105,8 @@ class OpSpec:
         elif self.kind is OpKind.PAD:
             (top, bottom), (left, right) = self.explicit_padding
             height, width = height + top + bottom, width + left + right
+        elif self.kind is OpKind.UPSAMPLE:
+            height, width = height * self.stride[0], width * self.stride[1]
         elif self.kind in (OpKind.ADD, OpKind.MUL):
             height, width = (max(shape[axis] for shape in self.in_shapes) for axis in (0, 1))
         return height, width, self.out_channels
@@ -230,8 +233,10 @@ def _problem(spec: OpSpec) -> str:
     if spec.dilation != (1, 1) and spec.kind not in (OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D):
         return "dilation belongs to convolutions"
     if spec.kind not in WINDOWED:
-        if (spec.kernel_size, spec.stride) != ((1, 1), (1, 1)):
+        if spec.kernel_size != (1, 1) or (spec.stride != (1, 1) and spec.kind is not OpKind.UPSAMPLE):
             return "has no window"
+        if spec.kind is OpKind.UPSAMPLE and spec.stride == (1, 1):
+            return "a stride of (1, 1) repeats nothing"
         if (spec.padding == "same") == (spec.kind is OpKind.PAD) or spec.padding == "valid":
             return "explicit padding belongs to pad and to ops with a window"
     elif spec.kind in (OpKind.MAX_POOL2D, OpKind.AVG_POOL2D):

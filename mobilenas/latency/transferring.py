@@ -34,6 +34,7 @@ _GROUPS = {
     OpKind.HARD_SIGMOID: "activation",
     OpKind.SIGMOID: "activation",
     OpKind.SILU: "activation",
+    OpKind.GELU: "activation",
 }
 
 

@@ -78,6 +78,17 @@ class ChannelShuffle:
         return torch.channel_shuffle(x, self.groups)
 
 
+class Upsample:
+    """Every row and column several times."""
+
+    def __init__(self, node: OpNode) -> None:
+        self.rows, self.columns = node.spec.stride
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H', W')."""
+        return F.interpolate(x, scale_factor=(float(self.rows), float(self.columns)), mode="nearest")
+
+
 def concat(*parts: Tensor) -> Tensor:
     """Several (N, C_i, H, W) to (N, sum of C_i, H, W)."""
     return torch.cat(parts, 1)
@@ -106,11 +117,13 @@ OPS: dict[OpKind, Callable[[OpNode], Callable[..., Tensor]]] = {
     OpKind.CONCAT: _always(concat),
     OpKind.SLICE: Slice,
     OpKind.CHANNEL_SHUFFLE: ChannelShuffle,
+    OpKind.UPSAMPLE: Upsample,
     OpKind.RELU: _always(F.relu),
     OpKind.RELU6: _always(F.relu6),
     OpKind.HARD_SWISH: _always(F.hardswish),
     OpKind.HARD_SIGMOID: _always(F.hardsigmoid),
     OpKind.SIGMOID: _always(torch.sigmoid),
     OpKind.SILU: _always(F.silu),
+    OpKind.GELU: _always(F.gelu),
 }
 """From a node to what computes it: of its inputs, or, for kinds with weights, of input, weight and bias."""

@@ -126,6 +126,11 @@ CASES: dict[OpKind, list[OpSpec]] = {
         for height, width in ((4, 5), (1, 1))
         for groups in (1, 2, 3, 12)
     ],
+    OpKind.UPSAMPLE: [
+        OpSpec(OpKind.UPSAMPLE, (shape,), 3, stride=stride)
+        for shape in ((4, 5, 3), (1, 4, 3), (4, 1, 3), (1, 1, 3))
+        for stride in ((2, 2), (1, 2), (2, 1), (3, 4), (8, 7))
+    ],
     **{kind: elementwise(kind) for kind in (OpKind.RELU, OpKind.RELU6, OpKind.HARD_SWISH)},
-    **{kind: elementwise(kind) for kind in (OpKind.HARD_SIGMOID, OpKind.SIGMOID, OpKind.SILU)},
+    **{kind: elementwise(kind) for kind in (OpKind.HARD_SIGMOID, OpKind.SIGMOID, OpKind.SILU, OpKind.GELU)},
 }

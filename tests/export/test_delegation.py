@@ -36,6 +36,7 @@ def written(code, options=None, shape=SHAPE, count=1, constants=(), quantized=Fa
 
 FORMS = [
     ("HARD_SWISH", {}),
+    ("GELU", {"options": {"approximate": False}}),
     ("RELU", {}),
     ("RELU6", {}),
     ("LOGISTIC", {}),

@@ -18,7 +18,8 @@ from mobilenas.verification.parity import rounded_network
 
 STEPS = {
     **dict.fromkeys(OpKind, 1.0),
-    **dict.fromkeys((OpKind.PAD, OpKind.SLICE, OpKind.CHANNEL_SHUFFLE, OpKind.RELU), 0.01),
+    **dict.fromkeys((OpKind.PAD, OpKind.SLICE, OpKind.CHANNEL_SHUFFLE, OpKind.UPSAMPLE, OpKind.RELU), 0.01),
+    OpKind.GELU: 2.0,
     **dict.fromkeys((OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D, OpKind.FULLY_CONNECTED, OpKind.AVG_POOL2D), 4.0),
 }
 """Accepted error by kind, in steps of the output: weights and inner results are rounded too, what is copied is not."""

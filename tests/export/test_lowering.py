@@ -35,6 +35,9 @@ def test_what_litert_runs_is_the_op(kind, process):
         (OpSpec(OpKind.HARD_SIGMOID, ((1, 1, 4),), 4), ["ADD", "MUL"]),
         (OpSpec(OpKind.SILU, ((1, 1, 4),), 4), ["LOGISTIC", "MUL"]),
         (OpSpec(OpKind.HARD_SWISH, ((1, 1, 4),), 4), ["HARD_SWISH"]),
+        (OpSpec(OpKind.GELU, ((1, 1, 4),), 4), ["GELU"]),
+        (OpSpec(OpKind.UPSAMPLE, ((2, 3, 4),), 4, stride=(1, 2)), ["RESHAPE", "CONCATENATION", "RESHAPE"]),
+        (OpSpec(OpKind.UPSAMPLE, ((2, 3, 4),), 4, stride=(2, 2)), 2 * ["RESHAPE", "CONCATENATION", "RESHAPE"]),
     ],
 )
 def test_operators_by_hand(spec, codes):

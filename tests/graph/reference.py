@@ -42,6 +42,8 @@ def run_op(spec: OpSpec, *inputs: Tensor) -> Tensor:
             return x[:, : spec.out_channels]
         case OpKind.CHANNEL_SHUFFLE:
             return F.channel_shuffle(x, spec.groups)
+        case OpKind.UPSAMPLE:
+            return x.repeat_interleave(spec.stride[0], 2).repeat_interleave(spec.stride[1], 3)
         case _:
             return F.relu(x)
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mobilenas.graph import GraphBuilder, OpGraph, TensorRef
 
-ACTIVATIONS = st.sampled_from(["none", "relu", "relu6", "hard_swish", "silu", "sigmoid", "hard_sigmoid"])
+ACTIVATIONS = st.sampled_from(["none", "relu", "relu6", "hard_swish", "silu", "gelu", "sigmoid", "hard_sigmoid"])
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 KERNELS = st.tuples(st.integers(1, 5), st.integers(1, 5))
 HUGE = st.builds(lambda: 10**5000)
@@ -118,6 +118,11 @@ def _channel_shuffle(draw, builder, x, values):
     return builder.channel_shuffle(x, groups, name="shuffle")
 
 
+def _upsample(draw, builder, x, values):
+    # columns alone, and then rows alone, are written as one upsample of both
+    return builder.upsample(x, (draw(st.integers(2, 3)), draw(st.integers(1, 3))), name="upsample")
+
+
 def _activation(draw, builder, x, values):
     return builder.activation(x, draw(ACTIVATIONS.filter(lambda name: name != "none")), name="act")
 
@@ -140,4 +145,5 @@ STEPS = {
     "pool": _pool,
     "slice": _slice,
     "squeeze_excite": _squeeze_excite,
+    "upsample": _upsample,
 }

@@ -25,7 +25,7 @@ def test_what_every_runtime_fuses_is_fused(name):
     assert node.spec.activation == name
 
 
-@pytest.mark.parametrize("name", ["hard_swish", "silu", "sigmoid", "hard_sigmoid"])
+@pytest.mark.parametrize("name", ["hard_swish", "silu", "gelu", "sigmoid", "hard_sigmoid"])
 def test_other_activations_are_ops_of_their_own(name):
     builder = GraphBuilder((8, 8, 3))
     graph = builder.finish(builder.conv2d(builder.inputs[0], 4, name="conv", activation=name))

@@ -89,6 +89,17 @@ CASES = {
         [SIGNED],
         scores(0, -1 / 3, 0, 2 / 3, 4, 8),
     ),
+    OpKind.UPSAMPLE: (
+        spec_of(OpKind.UPSAMPLE, pixels([1.0, 2.0]), stride=(2, 3)),
+        [pixels([1.0, 2.0])],
+        pixels([1.0, 1.0, 1.0, 2.0, 2.0, 2.0], [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]),
+    ),
+    # x * Phi(x), Phi from a table of the normal distribution
+    OpKind.GELU: (
+        spec_of(OpKind.GELU, SIGNED, out_channels=6),
+        [SIGNED],
+        scores(-0.0001267, -0.1586553, 0, 0.8413447, 3.9998733, 8),
+    ),
     OpKind.HARD_SIGMOID: (
         spec_of(OpKind.HARD_SIGMOID, SIGNED, out_channels=6),
         [SIGNED],
