@@ -1,5 +1,7 @@
 """read_state: a state dict that torch saved."""
 
+import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,12 +28,18 @@ def read_state(path: Path) -> dict[str, Tensor]:
         InputError: If the file cannot be read or holds no state dict.
     """
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of pickles that it then refuses
+            data = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"cannot read weights {path}: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"cannot read weights {path}: it is damaged, or holds more than tensors, which may be code and is not run; "
+            f"{ACCEPTED}"
+        ) from error
     except Exception as error:  # torch raises whatever a damaged file leads to
-        first = str(error).partition("\n")[0][:200]
-        raise InputError(f"cannot read weights {path}: {first}; {ACCEPTED}") from error
+        raise InputError(f"cannot read weights {path}: it is no whole file that torch saved; {ACCEPTED}") from error
     for name in WRAPPERS:
         if isinstance(data, Mapping) and isinstance(data.get(name), Mapping):
             data = data[name]

@@ -1,5 +1,7 @@
 """Foreign state dicts that fit, and those that do not."""
 
+import pickle
+
 import numpy as np
 import pytest
 import timm
@@ -161,10 +163,18 @@ def test_unknown_sources(source, message, tmp_path, monkeypatch) -> None:
         pretrained(models.get(NAME), source)
 
 
-def test_a_damaged_file(tmp_path) -> None:
-    (tmp_path / "weights.pth").write_bytes(b"no weights")
-    with pytest.raises(InputError, match="cannot read weights"):
+@pytest.mark.parametrize("content", [b"no weights", b""])
+def test_a_damaged_file(content, tmp_path) -> None:
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot read weights .*: it is (damaged|no whole file that torch saved)"):
         pretrained(models.get(NAME), str(tmp_path / "weights.pth"))
+
+
+def test_a_pickle_that_carries_code_is_not_run(tmp_path, capsys) -> None:
+    (tmp_path / "weights.pth").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(InputError, match="holds more than tensors, which may be code and is not run"):
+        pretrained(models.get(NAME), str(tmp_path / "weights.pth"))
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(("library", "module"), [("torchvision", "torchvision.models"), ("timm", "timm")])
