@@ -8,6 +8,7 @@ import typer
 
 from mobilenas.arch import Arch
 from mobilenas.cli.arguments import Json, Model, OptionalData, WeightsSource, check_dtype, resolve_weights
+from mobilenas.cli.converter import Via, open_module, warn_of_delegates
 from mobilenas.cli.output import note, print_json
 from mobilenas.errors import InputError, VerificationError
 from mobilenas.export import OPSET, Weights, random_weights, write_onnx
@@ -55,6 +56,7 @@ def run(
     max_drop: Annotated[float, typer.Option(help="Accuracy that the file may lose; 0.01 is one point.")] = MAX_DROP,
     verify: Annotated[bool, typer.Option(help="Check the file before it is written.")] = True,
     seed: Annotated[int, typer.Option(help="Every random stream derives from it.")] = 0,
+    via: Via = None,
     json: Json = False,
 ) -> None:
     """Writes the file, batch norm folded, once it has passed the checks of: mobilenas verify."""
@@ -69,24 +71,46 @@ def run(
         seed=seed,
     )
     _check_fit(settings, format, data)
+    if via is not None:
+        refused = {f"--format {format}": format != "tflite", f"--dtype {dtype}": dtype != "float32", "--data": data}
+        name, found = _converted(via, model, weights, refused, verify)
+    else:
+        name, found = _written(model, weights, format, settings, data, verify)
+    if not found.report.passed:
+        raise _refusal(found.report, out, settings)
+    write_atomically(out, found.model)
+    if via is not None:
+        warn_of_delegates(str(out), found.report)
+    size = {"path": str(out), "size_bytes": len(found.model), "format": format, "dtype": dtype, "name": name}
+    if json:
+        checks = {"verification": found.report.to_dict()} if verify else {}
+        print_json({**size, **found.quantization, **checks})
+    else:
+        _print(out, found, model if via is None else f"{model} --via {via}", verify)
+
+
+def _written(
+    model: str, weights: str | None, format: str, settings: ExportSettings, data: str | None, verify: bool
+) -> tuple[str, CheckedFile]:
+    """The network's name and its file, written from its graph."""
     arch, state = resolve_weights(model, weights)
     images = _images(data, arch)
     if state is None:
         note("no --weights: the file gets random ones; good for timing, not for use")
     state = random_weights(arch.graph()) if state is None else state
     if format == "onnx":
-        found = _onnx(arch, state, images, max_drop, verify)
-    else:
-        found = _tflite(arch, state, settings, images, verify)
-    if not found.report.passed:
-        raise _refusal(found.report, out, settings)
-    write_atomically(out, found.model)
-    size = {"path": str(out), "size_bytes": len(found.model), "format": format, "dtype": dtype, "name": arch.name}
-    if json:
-        checks = {"verification": found.report.to_dict()} if verify else {}
-        print_json({**size, **found.quantization, **checks})
-    else:
-        _print(out, found, model, verify)
+        return arch.name, _onnx(arch, state, images, settings.max_drop, verify)
+    return arch.name, _tflite(arch, state, settings, images, verify)
+
+
+def _converted(
+    via: str, model: str, weights: str | None, refused: dict[str, Any], verify: bool
+) -> tuple[str, CheckedFile]:
+    """The module's name and its file, as a converter writes it."""
+    module = open_module(via, model, weights, refused)
+    from mobilenas.verification.converted import converted_export  # needs torch
+
+    return module.name, converted_export(module, verify=verify)
 
 
 def _check_fit(settings: ExportSettings, format: str, data: str | None) -> None:

@@ -1,7 +1,7 @@
 """Checks an exported file: parity with torch, one delegate, accuracy, size, latency."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +16,12 @@ from mobilenas.cli.arguments import (
     resolve_device,
     resolve_weights,
 )
+from mobilenas.cli.converter import Via, open_module, warn_of_delegates
 from mobilenas.cli.output import note, print_json, print_table
 from mobilenas.errors import InputError
 from mobilenas.export import random_weights
 from mobilenas.extras import require
-from mobilenas.graph import Network
+from mobilenas.graph import Network, OpGraph
 from mobilenas.latency import LatencyPredictor, load_table, steady_runner
 from mobilenas.runners import Device, open_runner
 from mobilenas.verification import Check, Report, latency_check, measure_file, verify_file
@@ -46,6 +47,7 @@ def run(
     target_ms: Annotated[
         float | None, typer.Option(help="Latency it must not exceed on DEVICE; by default the predicted one.")
     ] = None,
+    via: Via = None,
     json: Json = False,
 ) -> None:
     """Prints every check; exit code 5 when one fails. Without --weights the random ones of `export` are expected."""
@@ -63,26 +65,36 @@ def run(
         model = file.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}; give a .tflite or .onnx file") from error
-    arch, state = resolve_weights(against, weights)
-    graph = arch.graph()
-    state = random_weights(graph) if state is None else state
-    labelled = _labelled(data, arch, max_drop)
-    if file.suffix == ".onnx":
-        if target is not None or float_io or dtype != "float32":
-            raise InputError(
-                f"{file}: an ONNX file is float32 and not timed; leave out --device, --dtype and --float-io"
-            )
-        report = verify_onnx(model, graph, state, labelled=labelled)
+    graph = None
+    if via is not None:
+        refused = {
+            f"--dtype {dtype}": dtype != "float32",
+            "--float-io": float_io,
+            "--data": data,
+            "--device without --target-ms": target is not None and target_ms is None,
+        }
+        report = _of_converter(via, file, model, against, weights, refused)
     else:
-        compared = None if dtype == "int8" and labelled is None else state
-        if compared is None:
-            note("what an int8 file computes is checked on real images only; give --data")
-        report = verify_file(model, graph, compared, dtype=dtype, float_io=float_io, labelled=labelled)
+        arch, state = resolve_weights(against, weights)
+        graph = arch.graph()
+        state = random_weights(graph) if state is None else state
+        labelled = _labelled(data, arch, max_drop)
+        if file.suffix == ".onnx":
+            if target is not None or float_io or dtype != "float32":
+                raise InputError(
+                    f"{file}: an ONNX file is float32 and not timed; leave out --device, --dtype and --float-io"
+                )
+            report = verify_onnx(model, graph, state, labelled=labelled)
+        else:
+            compared = None if dtype == "int8" and labelled is None else state
+            if compared is None:
+                note("what an int8 file computes is checked on real images only; give --data")
+            report = verify_file(model, graph, compared, dtype=dtype, float_io=float_io, labelled=labelled)
     if max_size_mb is not None:
         small = len(model) <= 1e6 * max_size_mb
         report = Report((*report.checks, Check("size limit", small, f"{len(model):,} bytes", f"{max_size_mb:g} MB")))
     if target is not None:
-        report = Report((*report.checks, _latency(model, arch, target, dtype, target_ms)))
+        report = Report((*report.checks, _latency(model, graph, target, dtype, target_ms)))
     if json:
         print_json(report.to_dict())
     else:
@@ -103,16 +115,29 @@ def _labelled(data: str | None, arch: Arch | Network, max_drop: float) -> Labell
     return held_out(images.test, max_drop)
 
 
-def _latency(model: bytes, arch: Arch | Network, device: Device, dtype: str, target_ms: float | None) -> Check:
+def _of_converter(
+    via: str, file: Path, model: bytes, against: str, weights: str | None, refused: dict[str, Any]
+) -> Report:
+    """The checks of a file that a converter wrote."""
+    module = open_module(via, against, weights, refused)
+    from mobilenas.verification.converted import verify_converted  # needs torch
+
+    report = verify_converted(model, module)
+    warn_of_delegates(str(file), report)
+    return report
+
+
+def _latency(model: bytes, graph: OpGraph | None, device: Device, dtype: str, target_ms: float | None) -> Check:
     """Measured against the target, or against the upper end of what the device's table predicts."""
-    if target_ms is None:
+    if target_ms is None and graph is not None:
         table = load_table(device, dtype)
         if table is None:
             raise InputError(
                 f"{device.name} has no {dtype} table to promise a latency; give --target-ms, or run: "
                 f"mobilenas profile --device {device.name} --dtype {dtype}"
             )
-        target_ms = LatencyPredictor(table).predict(arch.graph()).high_ms
+        target_ms = LatencyPredictor(table).predict(graph).high_ms
+    assert target_ms is not None  # --via demands one
     with open_runner(device) as runner:
         steady = steady_runner(device, runner)
         check = latency_check(measure_file(model, steady), target_ms)

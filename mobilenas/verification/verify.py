@@ -198,11 +198,12 @@ def _interface_checks(inputs: Tensors, found: Tensors, graph: OpGraph, dtype: st
     checks = []
     for name, tensors, wanted in (("inputs", inputs, wanted_in), ("outputs", found, wanted_out)):
         given = [{"shape": tensor["shape"], "dtype": tensor["dtype"]} for tensor in tensors]
-        checks.append(Check(name, given == wanted, _tensor_words(given), _tensor_words(wanted)))
+        checks.append(Check(name, given == wanted, tensor_words(given), tensor_words(wanted)))
     return checks
 
 
-def _tensor_words(tensors: Tensors) -> str:
+def tensor_words(tensors: Tensors) -> str:
+    """Types and shapes of inputs or outputs, for a check."""
     return ", ".join(f"{t['dtype']} {t['shape']}" for t in tensors)
 
 

@@ -1,6 +1,7 @@
 """`module:function` in the commands."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def small():
 
 class Smooth(nn.Module):
     def forward(self, x):
-        return nn.functional.gelu(x)
+        return nn.functional.mish(x)
 
 def smooth():
     return Smooth()
@@ -98,8 +99,9 @@ def test_the_same_random_weights_every_time(own, answer) -> None:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("own_networks:smooth@16", "aten.gelu cannot be expressed in an op graph at "),
-        ("own_networks:smooth@16", "return nn.functional.gelu(x)"),
+        ("own_networks:smooth@16", "aten.mish cannot be expressed in an op graph at "),
+        ("own_networks:smooth@16", "mobilenas export --via litert-torch"),
+        ("own_networks:smooth@16", "return nn.functional.mish(x)"),
         ("own_networks:number", "gives 3, which is no torch.nn.Module"),
         ("own_networks:broken", "own_networks:broken() failed: RuntimeError: no disk"),
         ("own_networks:absent", "cannot find own_networks:absent"),
@@ -162,3 +164,44 @@ def test_pretrained_weights_in_training_with_other_classes(answer, tmp_path) -> 
         *("--resolution", "32", "--epochs", "1", "--out", "run"),
     )
     assert json.loads((tmp_path / "run" / "arch.json").read_text())["padding"] == "symmetric"
+
+
+def without(monkeypatch, name: str) -> None:
+    """As if a library were not installed."""
+    monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["own_networks:smooth@16", "--via", "litert"], "litert-torch"),
+        (["tiny.json", "--via", "litert-torch"], "takes a module:function"),
+        (["own_networks:smooth@16", "--via", "litert-torch", "--dtype", "float16"], "leave out --dtype float16"),
+        (["own_networks:smooth@16", "--via", "litert-torch", "--format", "onnx"], "leave out --format onnx"),
+        (["own_networks:smooth@16", "--via", "litert-torch", "--data", "digits"], "leave out --data"),
+    ],
+)
+def test_what_a_converter_does_not_take(refused, own, tiny, arguments, said) -> None:
+    assert said in refused(2, "export", *arguments, "--out", "x.tflite")
+
+
+def test_a_converter_that_is_not_installed(refused, own, monkeypatch, tmp_path) -> None:
+    without(monkeypatch, "litert_torch")
+    for arguments in (["export", own, "--out", "x.tflite"], ["verify", "own_networks.py", "--against", own]):
+        said = refused(2, *arguments, "--via", "litert-torch")
+        assert said == 'error: litert_torch is not installed; run: pip install "mobilenas[litert-torch]"\n'
+    assert not (tmp_path / "x.tflite").exists()
+
+
+@pytest.mark.slow
+def test_the_converter_takes_what_cannot_be_traced(answer, mobilenas, own, tmp_path) -> None:
+    pytest.importorskip("litert_torch", reason="the extra litert-torch is not installed")
+    model, via = "own_networks:smooth@16", ["--via", "litert-torch"]
+    document = answer("export", model, *via, "--out", "x.tflite")
+    assert document["verification"]["passed"]
+    assert document["size_bytes"] == (tmp_path / "x.tflite").stat().st_size
+    assert answer("verify", "x.tflite", "--against", model, *via)["passed"]
+    (tmp_path / "small.tflite").write_bytes((tmp_path / "x.tflite").read_bytes())
+    code, _, err = mobilenas("verify", "small.tflite", "--against", own, *via)
+    assert code == 5
+    assert "outputs: float32 [1, 16, 16, 3]; promised: float32 [1, 10]" in err

@@ -13,12 +13,27 @@ from torch import nn
 
 from mobilenas.errors import InputError, shorten
 from mobilenas.export.weights import Array, fitted, read_tensors, require_fit
-from mobilenas.graph.network import Network
+from mobilenas.graph import Network, Shape
 from mobilenas.nn.state_files import read_state
 from mobilenas.nn.tracing.tracing import trace
 
 DEFAULT_RESOLUTION = 224
 ACCEPTED = "give MODULE:FUNCTION or MODULE:FUNCTION@PIXELS, such as torchvision.models:resnet18"
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignModule:
+    """A module that a function gave, with its weights.
+
+    Attributes:
+        name: Of the function.
+        module: The module, in evaluation.
+        shape: (height, width, channels) of its image.
+    """
+
+    name: str
+    module: nn.Module
+    shape: Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +73,21 @@ def foreign(name: str, weights: str | None = None) -> Foreign:
 
 @lru_cache(maxsize=2)
 def _traced(name: str, weights: str | None) -> Foreign:
+    found = foreign_module(name, weights)
+    graph, arrays = trace(found.module, found.shape)
+    return Foreign(Network(name=found.name, op_graph=graph), arrays)
+
+
+def foreign_module(name: str, weights: str | None = None) -> ForeignModule:
+    """Calls the function, which is not traced.
+
+    Args:
+        name: As `foreign` takes it.
+        weights: A state dict of the module that torch saved; None for the weights that the function gives.
+
+    Raises:
+        InputError: If the function cannot be found or called, gives no module, or the weights do not fit.
+    """
     path, _, pixels = name.partition("@")
     if pixels and not (pixels.isdecimal() and 1 <= int(pixels) <= 4096):
         raise InputError(f"{name}: {shorten(pixels)} pixels are not accepted; give a whole number from 1 to 4096")
@@ -65,8 +95,7 @@ def _traced(name: str, weights: str | None) -> Foreign:
     if weights is not None:
         _load(module, Path(weights))
     size = int(pixels) if pixels else _own_size(module)
-    graph, arrays = trace(module, (size, size, 3))
-    return Foreign(Network(name=path.rpartition(":")[2], op_graph=graph), arrays)
+    return ForeignModule(path.rpartition(":")[2], module, (size, size, 3))
 
 
 def _made(path: str) -> nn.Module:

@@ -7,6 +7,7 @@ from torch.fx import Node
 
 from mobilenas.errors import InputError
 
+INSTEAD = "for a file alone, the converter of litert-torch may do: mobilenas export --via litert-torch"
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in .*\n\s*(?P<code>.*)')
 
 
@@ -27,7 +28,7 @@ class UnsupportedError(InputError):
         self.source = source_line(node)
         at = f" at {self.source}" if self.source else ""
         reason = f": {why}" if why else ""
-        super().__init__(f"{self.operator} cannot be expressed in an op graph{reason}{at}")
+        super().__init__(f"{self.operator} cannot be expressed in an op graph{reason}{at}\n{INSTEAD}")
 
 
 def operator_name(node: Node) -> str:
