@@ -65,7 +65,7 @@ def traced(library: str, name: str, process: LiteRTProcess) -> dict[str, Any]:
     try:
         graph, weights = trace(lively(module, images), (size, size, 3))
     except UnsupportedError as error:
-        return {**found, "stopped_by": error.operator, "text": str(error)}
+        return {**found, "stopped_by": error.operator, "text": str(error).partition("\n")[0]}
     except InputError as error:
         return {**found, "stopped_by": "torch.export", "text": str(error)}
     with torch.no_grad():

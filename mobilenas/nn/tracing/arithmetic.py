@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mobilenas.graph import OpKind
 from mobilenas.nn.tracing.rules import Call, rule
+from mobilenas.nn.tracing.translator import Translator
 from mobilenas.nn.tracing.values import Padded, Shifted, Traced, Value
 
 ALONE = {
@@ -45,14 +46,65 @@ def relu6(call: Call) -> Traced:
 
 @rule("hardtanh", "clamp", "clamp_min")
 def clamp(call: Call) -> Traced:
-    """Between bounds that are those of ReLU or ReLU6."""
+    """Between bounds: a ReLU or ReLU6, or a ReLU6 of what is scaled to fit it."""
     low = call["min_val"] if call["min"] is None else call["min"]
     high = call["max_val"] if call["max"] is None else call["max"]
     if low == 0 and high == 6:
         return relu6(call)
     if low == 0 and high in (None, math.inf):
         return relu(call)
-    raise call.to.stop(f"between {low} and {high}")
+    if not all(isinstance(bound, int | float) and math.isfinite(bound) for bound in (low, high)) or low >= high:
+        raise call.to.stop(f"between {low} and {high}")
+    return _between(call.to, call.value("self"), float(low), float(high))
+
+
+def _between(to: Translator, x: Value, low: float, high: float) -> Value:
+    scale = (high - low) / 6
+    inside = to.activate(_linear(to, x, 1 / scale, -low / scale), "relu6", alone=True)
+    return _linear(to, inside, scale, low)
+
+
+@rule("leaky_relu")
+def leaky_relu(call: Call) -> Value:
+    """What is below 0 times a number."""
+    return _leaky(call.to, call.value("self"), torch.tensor(float(call["negative_slope"])))
+
+
+@rule("prelu", "_prelu_kernel")
+def prelu(call: Call) -> Value:
+    """What is below 0 times a number, or one a channel."""
+    return _leaky(call.to, call.value("self"), call.constant("weight"))
+
+
+def _leaky(to: Translator, x: Value, slope: Tensor) -> Value:
+    """The sum of slope * x and (1 - slope) * relu(x): ops that every dtype has a fast form of."""
+    slopes = slope.reshape(-1).expand(x.shape[2])
+    positive = to.affine(to.op(OpKind.RELU, x), 1 - slopes, None)
+    return to.op(OpKind.ADD, to.affine(x, slopes, None), positive)
+
+
+@rule("tanh")
+def tanh(call: Call) -> Value:
+    """As 2 * sigmoid(2 * x) - 1."""
+    x = call.value("self")
+    return _linear(call.to, call.to.op(OpKind.SIGMOID, _linear(call.to, x, 2.0, 0.0)), 2.0, -1.0)
+
+
+@rule("gelu")
+def gelu(call: Call) -> Value:
+    """GELU; with its tanh written out as x * sigmoid(2 * sqrt(2 / pi) * (x + 0.044715 * x**3))."""
+    x, to = call.value("self"), call.to
+    if call["approximate"] == "none":
+        return to.op(OpKind.GELU, x)
+    slope = 2 * math.sqrt(2 / math.pi)
+    factor = _linear(to, to.op(OpKind.MUL, x, x), 0.044715 * slope, slope)
+    return to.op(OpKind.MUL, x, to.op(OpKind.SIGMOID, to.op(OpKind.MUL, x, factor)))
+
+
+def _linear(to: Translator, x: Value, factor: float, summand: float) -> Value:
+    """Every channel times a number plus a number."""
+    shift = torch.full((x.shape[2],), summand) if summand else None
+    return to.affine(x, torch.full((x.shape[2],), factor), shift)
 
 
 @rule("add")
@@ -130,7 +182,7 @@ def _two(call: Call, kind: OpKind, a: Value, b: Value) -> Value:
 def _by_channel(call: Call, constant: Tensor, value: Value) -> Tensor:
     """A constant as one number a channel."""
     channels = value.shape[2]
-    axis = {"image": 1, "flat": 1, "last": 3}[value.layout]
+    axis = {"image": 1, "flat": 1, "row": 1, "last": 3}[value.layout]
     sizes = (1,) * (len(value.sizes) - constant.dim()) + tuple(constant.shape)
     others = [size for i, size in enumerate(sizes) if i != axis]
     flat = value.layout == "flat" and value.shape[:2] != (1, 1)

@@ -46,7 +46,7 @@ def linear(call: Call) -> Value:
     """A fully connected layer, or a 1x1 convolution where the channels come last."""
     x = call.value("input")
     weight, bias = call.constant("weight"), call.optional("bias")
-    if x.layout == "image":
+    if x.layout in ("image", "row"):
         raise call.to.stop("a linear layer over the width of an image")
     name = call.owner("weight") or "weight"
     kind = OpKind.FULLY_CONNECTED if x.layout == "flat" else OpKind.CONV2D
@@ -109,6 +109,20 @@ def adaptive_max_pool(call: Call) -> Value:
     """The largest of all, or of equal windows."""
     x = call.image("self")
     return _equal_windows(call, OpKind.MAX_POOL2D, x, _target(call, x))
+
+
+@rule("upsample_nearest2d")
+def upsample(call: Call) -> Value:
+    """Every row and column several times."""
+    x = call.image("self" if call["input"] is None else "input")
+    size = call["output_size"]
+    if size is None:
+        size = [int(own * factor) for own, factor in zip(x.shape[:2], call["scale_factors"], strict=True)]
+    height, width = int(size[0]), int(size[1])
+    if height % x.shape[0] or width % x.shape[1]:
+        raise call.to.stop(f"from {x.shape[0]}x{x.shape[1]} to {height}x{width} pixels; only whole factors can be")
+    factor = height // x.shape[0], width // x.shape[1]
+    return x if factor == (1, 1) else call.to.op(OpKind.UPSAMPLE, x, stride=factor)
 
 
 @rule("mean")

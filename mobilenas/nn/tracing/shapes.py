@@ -70,6 +70,14 @@ def squeeze(call: Call) -> Traced:
     return _reshaped(call, x, [size for axis, size in enumerate(x.sizes) if axis not in gone or size != 1])
 
 
+@rule("unsqueeze")
+def unsqueeze(call: Call) -> Traced:
+    """Another axis of size 1."""
+    x = call.value("self")
+    axis = call["dim"] % (len(x.sizes) + 1)
+    return _reshaped(call, x, (*x.sizes[:axis], 1, *x.sizes[axis:]))
+
+
 @rule("transpose")
 def transpose(call: Call) -> Traced:
     """The second step of a channel shuffle."""
@@ -178,6 +186,8 @@ def _reshaped(call: Call, x: Value, sizes: Sequence[int]) -> Traced:
             return replace(x, layout="flat")
         if wanted == (1, channels, height, width):
             return replace(x, layout="image")
+        if wanted == (1, channels, 1):
+            return replace(x, layout="row")
         if x.layout == "image" and len(wanted) == 5 and wanted[1] * wanted[2] == channels:
             return Grouped(x, wanted[1])
     raise call.to.stop(f"from {x.sizes} to {wanted}")

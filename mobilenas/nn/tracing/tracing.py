@@ -175,7 +175,9 @@ class _Reader:
         found = self._resolved(node.args[0])
         outputs = [output for output in (found if isinstance(found, list) else [found]) if output is not None]
         values = [self._to.value(output) for output in outputs]
-        wrong = next((v for v in values if v.layout == "last" or (v.layout == "flat" and v.shape[:2] != (1, 1))), None)
+        wrong = next(
+            (v for v in values if not (v.layout == "image" or (v.layout == "flat" and v.shape[:2] == (1, 1)))), None
+        )
         if wrong is not None or not values:
             raise InputError(f"an output of sizes {wrong.sizes if wrong else ()} is neither scores nor an image")
         return self._to.finish(*values), self._to.weights

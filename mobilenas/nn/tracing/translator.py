@@ -34,7 +34,7 @@ class Translator:
         self._inputs = inputs
         self._nodes: list[OpNode] = []
         self._names: set[str] = set()
-        self._owners: dict[str, tuple[Tensor, Tensor | None]] = {}
+        self._owners: dict[str, tuple[str, Tensor, Tensor | None]] = {}
 
     def __len__(self) -> int:
         """Number of ops so far."""
@@ -102,15 +102,16 @@ class Translator:
 
     def weighted(self, spec: OpSpec, x: Value, weight: Tensor, bias: Tensor | None, name: str) -> Value:
         """An op with weights; `name` is where they stand in the module."""
-        owner = self._owners.setdefault(name, (weight, bias))
-        normalised = any(node.batch_norm for node in self._nodes if node.weight_name == name)
-        shared = owner[0] is weight and owner[1] is bias and not normalised  # a batch norm belongs to one use
-        weight_name = name if shared else self._name(name)
+        node_name = self._name(name)
+        first, *tensors = self._owners.setdefault(name, (node_name, weight, bias))
+        normalised = any(node.batch_norm for node in self._nodes if node.weight_name == first)
+        shared = tensors[0] is weight and tensors[1] is bias and not normalised  # a batch norm belongs to one use
+        weight_name = first if shared else node_name
         self._store(f"{weight_name}.weight", weight.reshape(spec.weight_shape))
         if bias is not None:
             self._store(f"{weight_name}.bias", bias)
         node = OpNode(
-            self._name(name),
+            node_name,
             spec,
             (x.index,),
             bias=bias is not None,

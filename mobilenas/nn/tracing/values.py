@@ -9,8 +9,8 @@ from torch import Tensor
 from mobilenas.graph import Shape
 from mobilenas.graph.kind import Pair
 
-Layout = Literal["image", "flat", "last"]
-"""How torch sees it: (N, C, H, W), (N, C * H * W), or (N, H, W, C)."""
+Layout = Literal["image", "flat", "row", "last"]
+"""How torch sees it: (N, C, H, W), (N, C * H * W), (N, C, 1) of one pixel, or (N, H, W, C)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,14 @@ class Value:
     def sizes(self) -> tuple[int, ...]:
         """Sizes as torch has them, with a batch of 1."""
         height, width, channels = self.shape
-        if self.layout == "flat":
-            return 1, channels * height * width
-        return (1, channels, height, width) if self.layout == "image" else (1, height, width, channels)
+        match self.layout:
+            case "flat":
+                return 1, channels * height * width
+            case "row":
+                return 1, channels, 1
+            case "last":
+                return 1, height, width, channels
+        return 1, channels, height, width
 
 
 @dataclass(frozen=True, slots=True)

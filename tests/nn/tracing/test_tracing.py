@@ -151,6 +151,7 @@ def test_a_border_is_taken_over() -> None:
         (F.hardsigmoid, "hard_sigmoid"),
         (torch.sigmoid, "sigmoid"),
         (F.silu, "silu"),
+        (F.gelu, "gelu"),
         (F.relu6, "relu6"),
         (lambda x: x.clamp(min=0), "relu"),
         (lambda x: x.clamp(0, 6), "relu6"),
@@ -173,6 +174,13 @@ def test_activations(function, kind) -> None:
         lambda x: torch.arange(6.0)[:, None, None] * x,
         lambda x: x * x.mean((2, 3), keepdim=True),
         lambda x: x + x[:, 2:3],
+        lambda x: x.clamp(-1, 1),
+        lambda x: F.hardtanh(x, -2.0, 0.5),
+        lambda x: F.leaky_relu(x, 0.1),
+        lambda x: F.prelu(x, torch.linspace(-0.5, 0.5, 6)),
+        lambda x: F.prelu(x, torch.tensor([0.25])),
+        lambda x: torch.tanh(x),
+        lambda x: F.gelu(x, approximate="tanh"),
     ],
 )
 def test_sums_and_products(function) -> None:
@@ -186,6 +194,27 @@ def test_squeeze_and_excitation() -> None:
 
     graph = same(Of(forward, one=nn.Linear(6, 2), two=nn.Linear(2, 6)))
     assert kinds(graph) == ["mean", "fully_connected", "fully_connected", "sigmoid", "mul"]
+
+
+def test_axes_of_size_one_come_and_go() -> None:
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        y = x.mean((2, 3), keepdim=True).squeeze(-1).squeeze(-1)
+        return x * m.fc(y)[:, :, None, None]
+
+    assert kinds(same(Of(forward, fc=nn.Linear(6, 6)))) == ["mean", "fully_connected", "mul"]
+
+
+@pytest.mark.parametrize(
+    ("function", "stride"),
+    [
+        (lambda x: F.interpolate(x, scale_factor=2), (2, 2)),
+        (lambda x: F.interpolate(x, size=(12, 36)), (1, 3)),
+        (lambda x: F.interpolate(F.interpolate(x, size=(12, 12)), scale_factor=(4.0, 1.0)), (4, 1)),
+    ],
+)
+def test_the_nearest_pixels_of_a_larger_image(function, stride) -> None:
+    (node,) = same(Of(lambda m, x: function(x))).nodes
+    assert (node.spec.kind, node.spec.stride) == ("upsample", stride)
 
 
 def test_a_channel_shuffle_is_one_op() -> None:
@@ -256,11 +285,13 @@ def test_the_module_stays_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("function", "operator", "why"),
     [
-        (lambda x: F.gelu(x), "aten.gelu", "gelu"),
-        (lambda x: F.interpolate(x, scale_factor=2), "aten.upsample_nearest2d", "upsample"),
+        (lambda x: F.mish(x), "aten.mish", "mish"),
+        (lambda x: F.interpolate(x, scale_factor=1.5), "aten.upsample_nearest2d", "from 12x12 to 18x18 pixels"),
+        (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), "aten.upsample_bilinear2d", "bilinear"),
         (lambda x: F.adaptive_avg_pool2d(x, 5), "aten.adaptive_avg_pool2d", "unequal windows"),
-        (lambda x: F.leaky_relu(x), "aten.leaky_relu", "leaky"),
-        (lambda x: x.clamp(-1, 1), "aten.clamp", "between -1 and 1"),
+        (lambda x: F.layer_norm(x, (12,)), "aten.layer_norm", "layer_norm"),
+        (lambda x: F.conv_transpose2d(x, torch.ones(6, 1, 2, 2)), "aten.conv_transpose2d", "transpose"),
+        (lambda x: x.clamp(max=1), "aten.clamp", "between None and 1"),
         (lambda x: x[:, :, ::2], "aten.slice", "steps of 2"),
         (lambda x: x.transpose(2, 3), "aten.transpose", "axes 2 and 3"),
         (lambda x: F.pad(x, (1, 1, 1, 1), value=1.0) + 1, "aten.add", "a border of 1"),
@@ -282,7 +313,9 @@ def test_what_cannot_be_expressed_is_named_with_its_source_line(function, operat
         trace(Of(lambda m, x: function(x)), SHAPE)
     assert caught.value.operator == operator
     assert "test_tracing.py:" in caught.value.source
-    assert str(caught.value).count("\n") == 0
+    what, instead = str(caught.value).split("\n")
+    assert what.startswith(operator)
+    assert instead.endswith("mobilenas export --via litert-torch")
 
 
 def test_what_torch_cannot_trace_is_one_line() -> None:
