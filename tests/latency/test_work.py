@@ -77,6 +77,8 @@ def test_every_kind_of_op_has_work_beside_its_start(kind):
         settings = {"in_shapes": (shape, shape), "out_channels": 16}
     if kind is OpKind.PAD:
         settings["padding"] = ((1, 1), (1, 1))
+    if kind is OpKind.UPSAMPLE:
+        settings["stride"] = (2, 2)
     assert amounts(OpSpec(kind, **settings))
 
 
