@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from mobilenas.errors import InputError, shorten
 from mobilenas.export.delegation import delegation_warnings
+from mobilenas.export.pattern import Group
 from mobilenas.export.raising import RAISED, first_channel, fused
-from mobilenas.export.recognition import Group, recognised
+from mobilenas.export.recognition import recognised
 from mobilenas.export.tflite_file import MAX_OPERANDS, FileOperator, TfliteFile
 from mobilenas.export.wiring import Wiring, computes_sizes
 from mobilenas.graph import WEIGHTED, OpGraph, OpKind, OpNode, OpSpec, Shape
