@@ -15,6 +15,7 @@ def test_models_prints_them_all(answer) -> None:
     assert [row["name"] for row in answer("models")] == models.names() == [param.values[0] for param in NAMES]
 
 
+@pytest.mark.timeout(1800)  # the largest, in float64, beside other work
 @pytest.mark.parametrize("name", NAMES)
 def test_info_predict_export_and_verify(answer, table, tmp_path, name: str) -> None:
     published: Published = models.published(name)
