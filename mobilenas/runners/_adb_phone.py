@@ -58,7 +58,7 @@ class AdbPhone:
         self.serial = ""
 
     def connect(self, seconds: float = CONNECT_SECONDS) -> None:
-        """Finds the phone; one on Wi-Fi has so many seconds to answer.
+        """Finds the phone, or the same one again; one on Wi-Fi has so many seconds to answer.
 
         Raises:
             DeviceError: If there is none, there are several, or it is not ready.
@@ -97,7 +97,7 @@ class AdbPhone:
                 if time.monotonic() > end:
                     self.serial = ""
                     raise DeviceError(
-                        f"the phone was lost and not back after {seconds:g} s ({error}); "
+                        f"the phone was lost and not back after {seconds:.3g} s ({error}); "
                         "plug it in and run the same command again: it goes on after the last row"
                     ) from error
                 time.sleep(0.2)
@@ -122,13 +122,15 @@ class AdbPhone:
         return received.decode(errors="replace").replace("\r\n", "\n")
 
     def push(self, files: Sequence[RemoteFile]) -> None:
-        """Sends files, all in one connection.
+        """Sends files, all in one connection; none where there are none.
 
         Raises:
             PhoneFullError: If the phone has no room.
             PhoneLostError: If the connection breaks.
             DeviceError: If the phone refuses a file.
         """
+        if not files:
+            return
         with self._service("sync:", PUSH_SECONDS) as connection:
             for file in files:
                 try:
@@ -141,7 +143,8 @@ class AdbPhone:
         return next((str(info.state) for info in client.list() if info.serial == self._address), "")
 
     def _found(self, devices: Sequence[Any]) -> str:
-        wanted = self._wanted or ("" if self._model else os.environ.get("ANDROID_SERIAL", ""))
+        named = self._wanted or ("" if self._model else os.environ.get("ANDROID_SERIAL", ""))
+        wanted = self.serial or named  # one that was lost is not replaced by another that is there
         fitting = [d for d in devices if (d.serial == wanted if wanted else self._has_model(d))]
         listed = ", ".join(f"{d.serial} ({d.tags.get('model', d.state)})" for d in devices) or "none"
         if not fitting:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +21,12 @@ from mobilenas.runners._timing import TimingProtocol
 from mobilenas.settings import check_path
 
 BINARY_VARIABLE = "MOBILENAS_BENCHMARK_BINARY"
-KEEP_BYTES = 2**29
+KEEP_BYTES = 2**30
 """Of models that stay on the phone during a session, so that a model that comes again is not pushed again."""
 ANSWER_SECONDS = 30.0
 """Silence, beyond a model's own time-out, after which the connection counts as broken."""
+DROP_FILES = 500
+"""Names in one script that removes files: a script goes into one argument of the phone's shell."""
 CLEAN_SECONDS = 3.0
 """How long a lost phone is waited for to be tidied up."""
 TINY = OpSpec(OpKind.ADD, ((4, 4, 8), (4, 4, 8)), 8)
@@ -101,7 +103,7 @@ class PhoneSession:
             )
         if lacking := bodies["tools",].split():
             raise DeviceError(f"{self._name} lacks {', '.join(lacking)}: Android 6 or later is needed")
-        self.properties = {words[1]: body.strip() for words, body in bodies.items() if words[0] == "property"}
+        self.properties = {words[1]: " ".join(body.split()) for words, body in bodies.items() if words[0] == "property"}
         self.cores = choose_cores(bodies["processors",], self._options.cores, self._threads)
         self._try_out()
 
@@ -114,11 +116,10 @@ class PhoneSession:
         """
         new = [name for name in models if name not in self._kept]
         size = sum(len(models[name]) for name in new)
-        if sum(self._kept.values()) + size > KEEP_BYTES:
-            self._drop(set(self._kept) - set(models))
+        self._drop(self._surplus(sum(self._kept.values()) + size - KEEP_BYTES, models))
         files = [RemoteFile(f"{self._scripts.folder}/{name}", models[name]) for name in new]
         try:
-            self._send(files)
+            self.phone.push(files)
         except PhoneFullError:
             self._drop(set(self._kept) - set(models) | set(new))
             self._send(files)
@@ -198,23 +199,30 @@ class PhoneSession:
             )
 
     def _send(self, files: Sequence[RemoteFile]) -> None:
-        if not files:
-            return
         try:
             self.phone.push(files)
         except PhoneFullError as error:
-            if not self._kept:
-                size_mb = sum(len(file.content) for file in files) / 1e6
-                raise DeviceError(
-                    f"{self._name} is full ({error}): {size_mb:.1f} MB are needed in {self._scripts.folder!r}; "
-                    "make room on it and run this again"
-                ) from error
-            raise
+            size_mb = sum(len(file.content) for file in files) / 1e6
+            raise DeviceError(
+                f"{self._name} is full ({error}): {size_mb:.1f} MB are needed in {self._scripts.folder!r}; "
+                "make room on it and run this again"
+            ) from error
+
+    def _surplus(self, size: int, wanted: Container[str]) -> list[str]:
+        """Files of this size together, the newest first: models come in rounds, the oldest come again first."""
+        found = []
+        for name in reversed(self._kept):
+            if size <= 0:
+                break
+            if name not in wanted:
+                found.append(name)
+                size -= self._kept[name]
+        return found
 
     def _drop(self, names: Iterable[str]) -> None:
         found = sorted(names)
-        if found:
-            self._whole(self._scripts.remove(found))
+        for start in range(0, len(found), DROP_FILES):
+            self._whole(self._scripts.remove(found[start : start + DROP_FILES]))
         for name in found:
             self._kept.pop(name, None)
 

@@ -99,13 +99,19 @@ class _Remote(AgentProcess):
         await self._process.stdin.drain()
 
     async def _end(self) -> None:
-        """Ends its input, on which the supervisor kills it, and waits until the board says that it is gone."""
+        """Ends its input, on which the supervisor kills it, and waits until the board says that it is gone.
+
+        The end would come after what it has not taken in yet; where there is such, it is killed with a signal instead.
+        """
+        channel = self._process.channel
         try:
-            if not self._process.is_closing():
-                self._process.stdin.write_eof()
+            if channel.get_write_buffer_size():
+                channel.kill()
+            elif not channel.is_closing():
+                channel.write_eof()
             await self._process.wait_closed()
         finally:
-            self._process.close()
+            channel.abort()
 
     def _keep_last_line(self) -> None:
         """Reads standard error, so that the channel never fills."""

@@ -40,6 +40,11 @@ class LoopbackBoard:
         """Makes a host key the known one."""
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {public}")
 
+    def trust_at(self, port):
+        """Makes its host key the known one of another port too."""
+        entry = self.known_hosts.read_text().splitlines()[0].partition(" ")[2]
+        self.known_hosts.write_text(f"{self.known_hosts.read_text()}[127.0.0.1]:{port} {entry}\n")
+
     def options(self, **changes):
         """Options of a device that is this board."""
         plain = {
@@ -83,12 +88,17 @@ class LoopbackBoard:
 class Cable:
     """Carries one connection after the other to a port, until it is pulled.
 
+    Args:
+        to_port: Where to.
+        delay_ms: Milliseconds that every packet takes.
+
     Attributes:
         port: Where clients plug in.
     """
 
-    def __init__(self, to_port):
-        self._to_port, self._carried, self._pull_at = to_port, 0, None
+    def __init__(self, to_port, *, delay_ms=0):
+        self._to_port, self._delay_ms = to_port, delay_ms
+        self._carried, self._pull_at = 0, None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._ends = []
@@ -124,6 +134,7 @@ class Cable:
     def _carry(self, source, target, counted):
         with suppress(OSError):
             while data := source.recv(4096):
+                time.sleep(self._delay_ms / 1e3)
                 target.sendall(data)
                 self._carried += len(data) * counted
                 if self._pull_at is not None and self._carried >= self._pull_at:

@@ -3,7 +3,8 @@
 # /data/phone/behaviour says how some behave (a line each: file, then crash, hang, kill, cut, silent or refuse);
 # /data/phone/sleep makes every run last that long, in milliseconds, and /data/phone/takes lets it say so too;
 # /data/phone/style is what it prints like.
-style=$(cat /data/phone/style) runs=50 warmup=1
+# It starts no program but stat: thousands of these make a profile.
+style=$(</data/phone/style) runs=50 warmup=1 sleep_ms= takes_ms= behaviour=
 for argument; do
   value=${argument#*=}
   case "$argument" in
@@ -21,9 +22,11 @@ for argument; do
 done
 echo "$graph" >> /data/phone/ran
 echo "$@" > /data/phone/arguments
-sleep_ms=$(cat /data/phone/sleep 2>/dev/null)
-takes_ms=$(cat /data/phone/takes 2>/dev/null)
-behaviour=$(grep "^$graph " /data/phone/behaviour)
+[ -e /data/phone/sleep ] && sleep_ms=$(</data/phone/sleep)
+[ -e /data/phone/takes ] && takes_ms=$(</data/phone/takes)
+while read -r name how; do
+  [ "$name" = "$graph" ] && behaviour=$how
+done </data/phone/behaviour
 size=$(stat -c %s "$graph")
 us=$((size / 1000)).$((size % 1000 / 100))
 [ -n "$takes_ms" ] && sleep_ms=$takes_ms us=$((takes_ms * 1000))
@@ -31,10 +34,10 @@ tail="std=0"
 [ $style = median ] && tail="std=0 p5=$us median=$us p95=$us"
 echo "INFO: STARTING!"
 case "$behaviour" in
-  *crash) kill -SEGV $$ ;;
-  *hang) sleep 600 ;;
-  *kill) pkill -9 -x sh ;;
-  *refuse) echo "ERROR: Model provided has model identifier 'XXXX', should be 'TFL3'"; exit 1 ;;
+  crash) kill -SEGV $$ ;;
+  hang) sleep 600 ;;
+  kill) pkill -9 -x sh ;;
+  refuse) echo "ERROR: Model provided has model identifier 'XXXX', should be 'TFL3'"; exit 1 ;;
 esac
 echo "INFO: Explicitly applied XNNPACK delegate, and the model graph will be completely executed by the delegate."
 if [ $style = results ]; then
@@ -50,8 +53,8 @@ echo
 [ -n "$sleep_ms" ] && sleep $(((warmup + runs) * sleep_ms / 1000)).$(((warmup + runs) * sleep_ms % 1000 / 100))
 echo "INFO: Running benchmark for at least $runs iterations and at least 0 seconds but terminate if exceeding 9 seconds."
 case "$behaviour" in
-  *cut) echo -n "INFO: count=$runs first=1 curr=1 min=1 max=1 avg=1"; exit 0 ;;
-  *silent) exit 0 ;;
+  cut) echo -n "INFO: count=$runs first=1 curr=1 min=1 max=1 avg=1"; exit 0 ;;
+  silent) exit 0 ;;
 esac
 echo "INFO: count=$runs first=$us curr=$us min=$us max=$us avg=$us $tail"
 echo

@@ -5,11 +5,21 @@ import random
 from pathlib import Path
 
 import pytest
+from phone import FakePhone
 
 from mobilenas.cli.main import run
 from mobilenas.errors import DeviceError
 from mobilenas.graph import OpKind, OpSpec
-from mobilenas.latency import LatencyTable, Profiler, calibration_networks, load_table, measuring, table_path
+from mobilenas.latency import (
+    LatencyTable,
+    Profiler,
+    calibration_networks,
+    load_table,
+    measuring,
+    profiling,
+    table_path,
+)
+from mobilenas.latency.journal import Journal
 from mobilenas.runners import adb as adb_runner
 from mobilenas.runners import open_runner
 
@@ -22,12 +32,11 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("MOBILENAS_HOME", str(tmp_path / "home"))
 
 
-def profile(device):
+def profile(device, progress=None):
     path = table_path(device, "float32")
     with open_runner(device) as runner:
-        profiler = Profiler(
-            device=device, dtype="float32", runner=runner, path=path, table=load_table(device, "float32")
-        )
+        table = load_table(device, "float32")
+        profiler = Profiler(device=device, dtype="float32", runner=runner, path=path, table=table, progress=progress)
         profiler.measure(OPS)
     return rows(LatencyTable.load(path))
 
@@ -36,10 +45,27 @@ def rows(table):
     return {op: (row.latency_us, row.runs, row.visits) for op, row in table.items()}
 
 
-def journalled(device):
+def journal_path(device):
     path = table_path(device, "float32")
-    partial = path.with_name(path.name + ".partial")
-    return [json.loads(line) for line in partial.read_text().splitlines()[1:]] if partial.exists() else []
+    return path.with_name(path.name + ".partial")
+
+
+def journalled(device):
+    """The bytes of the journal; none where there is no journal."""
+    return journal_path(device).read_bytes() if journal_path(device).exists() else b""
+
+
+@pytest.fixture
+def last_journal(monkeypatch):
+    """The journals that sessions ended with, before they were removed."""
+    found, remove = [], Journal.remove
+
+    def keep(journal):
+        found.append(journal._path.read_bytes())
+        remove(journal)
+
+    monkeypatch.setattr(Journal, "remove", keep)
+    return found
 
 
 @pytest.fixture
@@ -75,9 +101,9 @@ def test_a_connection_that_breaks_at_any_point_costs_no_row(make_phone, undistur
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_session_that_ended_goes_on_after_its_last_row(make_phone, undisturbed, adb):
+def test_a_session_that_ended_goes_on_after_its_last_row(make_phone, undisturbed, adb, last_journal):
     table, total_bytes = undisturbed
-    rng = random.Random(1)
+    rng, interrupted = random.Random(1), 0
     for number in range(CUTS):
         phone = make_phone()
         phone.tell(cut_after=rng.randrange(500, total_bytes * 9 // 10), stays_out=True)
@@ -88,13 +114,17 @@ def test_a_session_that_ended_goes_on_after_its_last_row(make_phone, undisturbed
         phone.tell(out=False)
         before = len(phone.ran())
         assert profile(device) == table, f"cut {number}"
+        assert last_journal[-1].startswith(kept), f"cut {number}"  # every row is still there and unchanged
+        rows_kept = max(len(kept.splitlines()) - 1, 0)
+        interrupted += rows_kept > 0
         visits = sum(visits for _, _, visits in table.values())
         # the overhead's 30 runs, the try-out and two sentinels a chunk come again; rows that were written do not
         ran = len(phone.ran()) - before
-        assert ran <= visits - len(kept) + 1 + 30 + 2 * 3, f"cut {number}"
+        assert ran <= visits - rows_kept + 1 + 30 + 2 * 3, f"cut {number}"
         table_path(device, "float32").unlink()
         adb.command("disconnect", phone.address)
         phone.close()
+    assert interrupted >= 3
 
 
 def test_one_cut_costs_no_row(make_phone, undisturbed):
@@ -103,6 +133,68 @@ def test_one_cut_costs_no_row(make_phone, undisturbed):
     phone.tell(cut_after=total_bytes // 2)
     assert profile(phone.device()) == table
     assert phone.tell()["cuts"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [
+        pytest.param(lambda phone, adb: adb.command("kill-server"), None, id="the adb server is restarted"),
+        pytest.param(lambda phone, adb: phone.feel(awake="Asleep"), None, id="asleep"),
+        pytest.param(lambda phone, adb: phone.feel(thermal=3), FakePhone.feel, id="throttled"),
+        pytest.param(lambda phone, adb: phone.feel(percent=3), FakePhone.feel, id="empty"),
+        pytest.param(lambda phone, adb: phone.tell(disk_bytes=0), lambda phone: phone.tell(disk_bytes=None), id="full"),
+        pytest.param(
+            lambda phone, adb: phone.tell(trust=False, cut_after=1),
+            lambda phone: phone.tell(trust=True),
+            id="not trusted any more",
+        ),
+        pytest.param(
+            lambda phone, adb: phone.tell(cut_after=1, stays_out=True),
+            lambda phone: phone.tell(out=False),
+            id="offline",
+        ),
+    ],
+)
+def test_a_fault_in_the_middle_costs_no_row(phone, undisturbed, adb, last_journal, monkeypatch, fault, remedy):
+    monkeypatch.setattr(profiling, "CHUNK", 2)  # several trips a round, and something to push in each of the first ones
+    table, _ = undisturbed
+    device = phone.device(reconnect_seconds=10.0 if remedy is None else 1.0)
+    chunks, kept = [], []
+
+    def at_the_second_chunk(done, total):
+        chunks.append(done)
+        if len(chunks) == 2:
+            kept.append(journalled(device))
+            fault(phone, adb)
+
+    if remedy is None:
+        assert profile(device, at_the_second_chunk) == table
+    else:
+        with pytest.raises(DeviceError):
+            profile(device, at_the_second_chunk)
+        assert journalled(device).startswith(kept[0])
+        remedy(phone)
+        assert profile(device) == table
+    assert len(kept[0].splitlines()) > 4
+    assert last_journal[-1].startswith(kept[0])
+    assert phone.is_clean()
+
+
+@pytest.mark.slow
+def test_a_lost_phone_is_not_replaced_by_another(make_phone, adb):
+    first, second = make_phone(), make_phone(model="Another")
+    adb.command("connect", first.address)
+    device = first.device(address="", reconnect_seconds=1.0)
+
+    def swap(done, total):
+        first.tell(out=True)
+        adb.command("disconnect", first.address)
+        adb.command("connect", second.address)
+
+    with pytest.raises(DeviceError, match="the phone was lost and not back after 1 s"):
+        profile(device, swap)
+    assert second.ran() == []
 
 
 @pytest.fixture

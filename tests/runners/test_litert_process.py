@@ -1,5 +1,6 @@
 """The runtime's own process: what it answers, and that its death is an answer."""
 
+import ast
 import sys
 import textwrap
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from mobilenas.errors import DeviceError
 from mobilenas.export import write_micro_model
 from mobilenas.graph import OpKind, OpSpec
-from mobilenas.runners import LiteRTProcess, ModelError, _local_transport
+from mobilenas.runners import LiteRTProcess, ModelError, _local_transport, _ssh_transport
 
 ADD = OpSpec(OpKind.ADD, ((4, 4, 8), (4, 4, 8)), 8)
 RELU = OpSpec(OpKind.RELU, ((2, 2, 3),), 3)
@@ -21,6 +22,13 @@ def process():
     made = LiteRTProcess(threads=1, pin=False)
     yield made
     made.close()
+
+
+@pytest.mark.parametrize("script", [_local_transport.AGENT, _ssh_transport.SUPERVISOR], ids=lambda path: path.stem)
+def test_what_runs_on_boards_is_written_for_python_3_8(script):
+    tree = ast.parse(script.read_text(), feature_version=(3, 8))
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not names & {"removeprefix", "removesuffix", "bit_count"}  # text and numbers have these since 3.9 and 3.10
 
 
 def test_inspect_names_operators_and_tensors(process):

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from mobilenas.export import write_micro_model
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.latency import Profiler
 from mobilenas.runners import Device, Failure, LiteRTProcess, Timing, TimingProtocol, _local_transport, open_runner
+from mobilenas.runners._ssh_connection import CLOSE_SECONDS
 from mobilenas.runners._ssh_transport import BOOTSTRAP
 
 pytest.importorskip("asyncssh", reason="asyncssh is not installed (the extra ssh)")
@@ -53,8 +55,7 @@ def board(tmp_path_factory):
 @pytest.fixture
 def cable(board):
     made = Cable(board.port)
-    entry = board.known_hosts.read_text().partition(" ")[2]
-    board.known_hosts.write_text(f"{board.known_hosts.read_text()}[127.0.0.1]:{made.port} {entry.splitlines()[0]}\n")
+    board.trust_at(made.port)
     yield made
     made.close()
 
@@ -135,9 +136,22 @@ def test_a_model_that_crashes_the_runtime_fails_alone(board, changed_agent):
 
 def test_a_hung_model_ends_after_its_timeout_and_does_not_run_on(board, changed_agent):
     with open_runner(device(board)) as runner:
-        hung, last = runner.measure([FILE + b"please hang", FILE], replace(QUICK, timeout_seconds=0.5))
-        assert hung == Failure("no answer in 0.5 s")
+        hung, last = runner.measure([FILE + b"please hang", FILE], replace(QUICK, timeout_seconds=4.0))
+        assert hung == Failure("no answer in 4 s")
         assert isinstance(last, Timing)
+    wait_for_end(board)
+
+
+def test_an_agent_that_takes_nothing_in_is_ended_at_once(board):
+    with open_runner(device(board)) as runner:
+        runner.measure([FILE], QUICK)
+        for process in agents(board):
+            os.kill(int(process), signal.SIGSTOP)
+        start = time.monotonic()
+        stuck, last = runner.measure([FILE + bytes(2**23), FILE], replace(QUICK, timeout_seconds=4.0))
+        assert stuck == Failure("no answer in 4 s")
+        assert isinstance(last, Timing)
+        assert time.monotonic() - start < 4 + CLOSE_SECONDS
     wait_for_end(board)
 
 
