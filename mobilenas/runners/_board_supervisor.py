@@ -24,7 +24,8 @@ def main(wait_seconds):
     """Runs the agent that comes in; ends as it ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is an answer; it leaves no file
     connection = select.poll()
-    connection.register(0, HANGUP)
+    for stream in (0, 2):  # the end of the input waits for what the agent has not read; a closed channel ends the other
+        connection.register(stream, HANGUP)
     lock = hold(connection, wait_seconds)
     source = read_to_zero()
     alive, held_by_agent = os.pipe()

@@ -101,12 +101,12 @@ class _Remote(AgentProcess):
     async def _end(self) -> None:
         """Ends its input, on which the supervisor kills it, and waits until the board says that it is gone.
 
-        The end would come after what it has not taken in yet; where there is such, it is killed with a signal instead.
+        The end would come after what it has not taken in; where there is such, the channel is closed at once instead.
         """
         channel = self._process.channel
         try:
             if channel.get_write_buffer_size():
-                channel.kill()
+                channel.abort()
             elif not channel.is_closing():
                 channel.write_eof()
             await self._process.wait_closed()

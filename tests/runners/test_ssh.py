@@ -91,7 +91,7 @@ def agents(board):
 
 def wait_for_end(board):
     """Waits until nothing runs there any more."""
-    end = time.monotonic() + 90  # a busy machine takes its time
+    end = time.monotonic() + 30  # a busy machine takes its time
     while agents(board):
         assert time.monotonic() < end, agents(board)
         time.sleep(0.05)
@@ -145,8 +145,7 @@ def test_a_hung_model_ends_after_its_timeout_and_does_not_run_on(board, changed_
 def test_an_agent_that_takes_nothing_in_is_ended_at_once(board):
     with open_runner(device(board)) as runner:
         runner.measure([FILE], QUICK)
-        for process in agents(board):
-            os.kill(int(process), signal.SIGSTOP)
+        os.kill(max(map(int, agents(board))), signal.SIGSTOP)  # the supervisor's child
         start = time.monotonic()
         stuck, last = runner.measure([FILE + bytes(2**23), FILE], replace(QUICK, timeout_seconds=4.0))
         assert stuck == Failure("no answer in 4 s")
