@@ -318,6 +318,7 @@ def test_hostile_words_reach_no_shell_unquoted(make_phone):
         assert_all_measured(runner.measure(MODELS, QUICK))
         assert (phone.root / folder.lstrip("/") / "mobilenas").is_dir()
         assert runner.environment()["cpu"].startswith("a'b")
+        assert "\n" not in runner.environment()["cpu"]  # a table has a line for it, and is compared with it later
     assert not list((phone.root / folder.lstrip("/")).iterdir())
     with pytest.raises(DeviceError, match=r"phone .* is not connected"):
         open_runner(phone.device(serial=HOSTILE)).__enter__()

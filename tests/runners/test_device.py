@@ -4,12 +4,21 @@ import pytest
 
 from mobilenas.errors import FieldError, InputError
 from mobilenas.runners import Device, known_devices, open_runner
+from mobilenas.storage import shipped
 
 
 def test_shipped_devices_load_under_their_own_name():
     assert "host" in known_devices()
     for name, path in known_devices().items():
         assert Device.load(str(path)).name == name
+
+
+def test_the_readme_tells_of_every_shipped_device_and_runner():
+    folder = shipped("devices")
+    text = (folder / "README.md").read_text()
+    for path in folder.glob("*.toml"):
+        assert f"| `{path.stem}` |" in text
+        assert f"| `{Device.load(str(path)).runner}` |" in text
 
 
 def test_a_users_device_hides_a_shipped_one(tmp_path, monkeypatch):
