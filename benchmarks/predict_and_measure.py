@@ -3,7 +3,7 @@
 Both run as a stranger would run them: processes of their own, one file after the other, JSON out. The device's table
 is made first (`mobilenas profile`), so that what is timed of `predict` is the measuring of missing ops.
 
-    python benchmarks/predict_and_measure.py [--networks 60] [--seed 1000] [--odd-channels]
+    python benchmarks/predict_and_measure.py [--networks 60] [--seed 1000] [--dtype int8] [--odd-channels]
 """
 
 import argparse
@@ -32,10 +32,13 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--odd-channels", action="store_true")
     settings = parser.parse_args()
-    name = "predict_and_measure" + ("_odd" if settings.odd_channels else "")
-    run("profile", "--device", "host")
+    suffixes = [settings.dtype] * (settings.dtype != "float32") + ["odd"] * settings.odd_channels
+    name = "_".join(["predict_and_measure", *suffixes])
+    where = ("--device", "host", "--dtype", settings.dtype)
+    run("profile", *where)
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for i in range(settings.networks):
@@ -43,13 +46,11 @@ def main() -> None:
             path.write_text(json.dumps(stranger(settings.seed + i, odd_channels=settings.odd_channels)))
             files.append(str(path))
         start = time.monotonic()
-        predicted = [run("predict", path, "--device", "host") for path in files]
+        predicted = [run("predict", path, *where) for path in files]
         predicting_s = time.monotonic() - start
         measured: list[Any] = []
         for first in range(0, len(files), 20):
-            measured += run(
-                "measure", *files[first : first + 20], "--device", "host", "--seconds", str(settings.seconds)
-            )
+            measured += run("measure", *files[first : first + 20], *where, "--seconds", str(settings.seconds))
     p = np.array([document["latency_ms"] for document in predicted])
     m = np.array([document["latency_ms"] for document in measured])
     inside = np.array([d["low_ms"] <= x <= d["high_ms"] for d, x in zip(predicted, m, strict=True)])
@@ -58,6 +59,7 @@ def main() -> None:
         name,
         {
             "networks": len(p),
+            "dtype": settings.dtype,
             "range_ms": [round(float(m.min()), 3), round(float(m.max()), 3)],
             "rmspe_percent": round(100 * float(np.sqrt(np.mean(errors**2))), 2),
             "bias_percent": round(100 * float(np.mean(errors)), 2),

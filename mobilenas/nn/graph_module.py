@@ -32,14 +32,15 @@ class GraphModule(nn.Module):
 
     Args:
         graph: The network.
-        seed: Of the first weights, as `initialize` draws them.
+        seed: Of the first weights, as `initialize` draws them; with None there are none yet, and `set_weights` must
+            follow.
 
     Raises:
         InputError: If nodes share a weight name but differ in the weights' shape, bias or batch norm, or if a name is
             taken by torch.
     """
 
-    def __init__(self, graph: OpGraph, *, seed: int = 0) -> None:
+    def __init__(self, graph: OpGraph, *, seed: int | None = 0) -> None:
         super().__init__()
         self.graph = graph
         owners: dict[str, OpNode] = {}
@@ -55,7 +56,8 @@ class GraphModule(nn.Module):
                     )
         self._steps = _steps(graph)
         self._flat_outputs = tuple(graph.value_shapes[i][:2] == (1, 1) for i in graph.outputs)
-        initialize(self, seed)
+        if seed is not None:
+            initialize(self, seed)
 
     def forward(self, *images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Runs the network.

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from mobilenas.export.weights import Array, Weights
 from mobilenas.graph import OpGraph
-from mobilenas.nn.graph_module import GraphModule
-from mobilenas.nn.weights import set_weights
+from mobilenas.nn.weights import module_of
 
 BATCH = 64
 ALL_VALUES_BATCH = 8
@@ -33,8 +32,7 @@ def outputs(graph: OpGraph, weights: Weights, images: Array, *, exact: bool = Fa
     Raises:
         InputError: If the weights or the images do not fit the network.
     """
-    module = GraphModule(graph).eval()
-    set_weights(module, weights)
+    module = module_of(graph, weights)
     precision, size = (torch.float64, BATCH // 2) if exact else (torch.float32, BATCH)  # the same memory
     module.to(precision)
     found = []
@@ -61,8 +59,7 @@ def all_values(graph: OpGraph, weights: Weights, images: Array) -> Iterator[list
     Raises:
         InputError: If the weights or the images do not fit the network.
     """
-    module = GraphModule(replace(graph, outputs=tuple(range(len(graph.value_shapes))))).eval()
-    set_weights(module, weights)
+    module = module_of(replace(graph, outputs=tuple(range(len(graph.value_shapes)))), weights)
     for batch in image_batches(images, ALL_VALUES_BATCH):
         with torch.inference_mode():
             values = module(batch)

@@ -9,6 +9,7 @@ from torch import nn
 
 from mobilenas.errors import InputError
 from mobilenas.export.weights import Array, Weights, read_weights
+from mobilenas.graph import OpGraph
 from mobilenas.nn.graph_module import GraphModule
 from mobilenas.storage import write_atomically
 
@@ -43,6 +44,17 @@ def set_weights(module: nn.Module, weights: Weights) -> None:
     with torch.no_grad():
         for name, tensor in state.items():
             tensor.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
+
+
+def module_of(graph: OpGraph, weights: Weights) -> GraphModule:
+    """A network with these weights, in evaluation mode; none are drawn for it before.
+
+    Raises:
+        InputError: If the weights do not fit.
+    """
+    module = GraphModule(graph, seed=None)
+    set_weights(module, weights)
+    return module.eval()
 
 
 def save_weights(module: nn.Module, path: Path) -> None:

@@ -51,7 +51,7 @@ class SimulatedInt8(nn.Module):
     def __init__(self, graph: OpGraph, weights: Weights, ranges: Ranges) -> None:
         super().__init__()
         self.graph = graph
-        self.network = GraphModule(graph)
+        self.network = GraphModule(graph, seed=None)
         set_weights(self.network, weights)
         plan = QuantizationPlan(graph, [_largest(node, weights) for node in graph.nodes], ranges)
         self._input = plan.input(0)

@@ -1,41 +1,84 @@
-"""Files of other converters hold the networks that we know: the same multiply-adds, op for op."""
+"""Files of other converters hold the networks that we know: the same multiply-adds, kind by kind.
+
+$MOBILENAS_CONVERTERS names a Python interpreter that has TensorFlow and litert-torch beside mobilenas[train]; by
+default it is this one.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from mobilenas import models
 from mobilenas.export import read_tflite
+from mobilenas.graph import OpKind
 
-pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+PYTHON = os.environ.get("MOBILENAS_CONVERTERS", sys.executable)
+DATA = Path(os.environ.get("MOBILENAS_TEST_DATA") or ROOT.parent / "shared" / "data") / "models"
+NAMES = ("mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "efficientnet_b0")
+TENSORFLOW_DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "uint8": "int8", "dynamic": "float32"}
+"""What a file of each form is read as."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def macs_by_kind(graph):
+    """A fully connected layer is a 1x1 convolution of one pixel."""
     found: dict[str, int] = {}
     for node in graph.nodes:
-        found[node.spec.kind] = found.get(node.spec.kind, 0) + node.spec.macs
+        kind = OpKind.CONV2D if node.spec.kind is OpKind.FULLY_CONNECTED else node.spec.kind
+        found[kind] = found.get(kind, 0) + node.spec.macs
     return {kind: macs for kind, macs in found.items() if macs}
 
 
-KERAS = {"mobilenet_v2": "MobileNetV2", "mobilenet_v3_large": "MobileNetV3Large", "efficientnet_b0": "EfficientNetB0"}
+def converted(package: str, source: str, name: str, dtype: str, folder: Path) -> bytes:
+    """The file of one source, by `benchmarks/_convert.py`."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    looked = subprocess.run([PYTHON, "-c", f"import {package}"], env=environment, capture_output=True, check=False)
+    if looked.returncode:
+        pytest.skip(f"{PYTHON} has no {package}; MOBILENAS_CONVERTERS may name an interpreter that has it")
+    path = folder / "network.tflite"
+    command = [PYTHON, str(ROOT / "benchmarks" / "_convert.py"), source, name, dtype, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return path.read_bytes()
 
 
-@pytest.mark.filterwarnings("default")  # what TensorFlow warns of is not ours
-@pytest.mark.parametrize("name", KERAS)
-def test_keras(name):
-    tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow is not installed; pip install tensorflow")
-    network = getattr(tensorflow.keras.applications, KERAS[name])(weights=None, input_shape=(224, 224, 3))
-    found = read_tflite(tensorflow.lite.TFLiteConverter.from_keras_model(network).convert())
-    assert found.graph.macs == models.get(name).graph().macs
-    assert found.dtype == "float32"
+def check_is(model: bytes, name: str, dtype: str) -> None:
+    found = read_tflite(model)
+    assert macs_by_kind(found.graph) == macs_by_kind(models.get(name).graph())
+    assert found.dtype == dtype
     assert set(found.left_out) <= {"SOFTMAX", "MUL", "ADD", "SUB"}
 
 
-@pytest.mark.filterwarnings("default")  # what torch warns of while it exports is not ours
-@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0"])
-def test_litert_torch(name, tmp_path):
-    litert_torch = pytest.importorskip("litert_torch", reason="litert-torch is not installed; pip install litert-torch")
-    torch, torchvision = pytest.importorskip("torch"), pytest.importorskip("torchvision")
-    network = getattr(torchvision.models, name)(weights=None).eval()
-    path = tmp_path / "network.tflite"
-    litert_torch.convert(network, (torch.randn(1, 3, 224, 224),)).export(str(path))
+@pytest.mark.parametrize("dtype", TENSORFLOW_DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_keras(name, dtype, tmp_path):
+    model = converted("tensorflow", "keras_applications", name, dtype, tmp_path)
+    check_is(model, name, TENSORFLOW_DTYPES[dtype])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("name", NAMES)
+def test_torchvision(name, dtype, tmp_path):
+    check_is(converted("litert_torch", "torchvision", name, dtype, tmp_path), name, dtype)
+
+
+@pytest.mark.parametrize("source", ["keras", "litert_torch"])
+@pytest.mark.parametrize("name", ["mnasnet_a1", "mixnet_s", "efficientnet_lite0", "mobilenet_v4_conv_small"])
+def test_networks_of_ours(name, source, tmp_path):
+    package = {"keras": "tensorflow"}.get(source, source)
+    check_is(converted(package, source, name, "float32", tmp_path), name, "float32")
+
+
+def test_a_published_file_of_tensorflow():
+    path = DATA / "mobilenet_v1_0.25_128_quant.tflite"
+    if not path.exists():
+        pytest.skip(f"{path} is not there; MOBILENAS_TEST_DATA says where the data is")
     found = read_tflite(path.read_bytes())
-    assert macs_by_kind(found.graph) == macs_by_kind(models.get(name).graph())
+    known = models.get("mobilenet_v1_0.25", resolution=128, num_classes=1001)
+    assert macs_by_kind(found.graph) == macs_by_kind(known.graph())
+    assert found.dtype == "int8"

@@ -1,0 +1,103 @@
+"""Is int8 faster than float32? Every published network in both, in turn; of those where it is not, op by op.
+
+    python benchmarks/int8_speed.py [NETWORK ...]
+
+Networks whose dtypes are nearer than a tenth are timed again with more visits. An op's latency is that of a file that
+holds nothing else.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+from _record import record
+
+from mobilenas import models
+from mobilenas.export import random_weights, write_tflite
+from mobilenas.graph import OpGraph, OpSpec, single_op
+from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol
+from mobilenas.runners.host import HostRunner
+
+DTYPES = ("float32", "int8")
+QUICK = TimingProtocol(visits=7, runs=100, visit_seconds=0.15)
+CLOSE = TimingProtocol(visits=25, runs=200, visit_seconds=0.2)
+OPS = TimingProtocol(visits=5, runs=100, visit_seconds=0.03)
+CLOSER_THAN = 0.9
+"""What int8 over float32 must exceed for more visits."""
+SHOWN_OPS = 12
+
+
+def both(runner: Runner, graphs: list[OpGraph], protocol: TimingProtocol) -> list[tuple[Timing, Timing]]:
+    """Timings of each graph in float32 and in int8, which are timed in turn."""
+    files = [write_tflite(graph, random_weights(graph), dtype=dtype) for graph in graphs for dtype in DTYPES]
+    timings = runner.measure(files, protocol)
+    for timing in timings:
+        if isinstance(timing, Failure):
+            sys.exit(f"a file does not run: {timing.reason}")
+    return list(zip(timings[::2], timings[1::2], strict=True))  # type: ignore[arg-type]  # no failure is left
+
+
+def ratio(timing: Timing, other: Timing) -> float:
+    """Of latencies, the median over visits: what slows a moment down slows both."""
+    return round(float(np.median(np.divide(timing.visit_us, other.visit_us))), 4)
+
+
+def op_profile(runner: Runner, graph: OpGraph) -> list[dict[str, Any]]:
+    """What int8 takes more or less than float32 in each distinct op, the worst first."""
+    counts = graph.op_counts()
+    rows = []
+    for (spec, count), (exact, quantized) in zip(
+        counts.items(), both(runner, [single_op(spec) for spec in counts], OPS), strict=True
+    ):
+        rows.append(
+            {
+                "op": describe(spec),
+                "count": count,
+                "float32_us": round(count * exact.latency_us, 1),
+                "int8_us": round(count * quantized.latency_us, 1),
+            }
+        )
+    return sorted(rows, key=lambda row: row["float32_us"] - row["int8_us"])
+
+
+def describe(spec: OpSpec) -> str:
+    """An op in a few words."""
+    shapes = "+".join("x".join(map(str, shape)) for shape in spec.in_shapes)
+    window = f" {spec.kernel_size[0]}x{spec.kernel_size[1]}/{spec.stride[0]}" if spec.kernel_size != (1, 1) else ""
+    return f"{spec.kind}{window} {shapes} to {spec.out_channels}"
+
+
+def compare(runner: Runner, name: str) -> dict[str, Any]:
+    """One network, and its ops where int8 is no faster."""
+    graph = models.get(name).graph()
+    ((exact, quantized),) = both(runner, [graph], QUICK)
+    if ratio(quantized, exact) > CLOSER_THAN:
+        ((exact, quantized),) = both(runner, [graph], CLOSE)
+    row = {
+        "network": name,
+        "float32_ms": round(exact.latency_ms, 3),
+        "int8_ms": round(quantized.latency_ms, 3),
+        "int8_over_float32": ratio(quantized, exact),
+        "visits": exact.visits,
+        "delegates": [exact.delegates, quantized.delegates],
+    }
+    print(row, flush=True)
+    if row["int8_over_float32"] >= 1:
+        profile = op_profile(runner, graph)
+        row["ops"], row["all_ops_us"] = (
+            profile[:SHOWN_OPS],
+            {dtype: round(sum(op[f"{dtype}_us"] for op in profile), 1) for dtype in DTYPES},
+        )
+    return row
+
+
+def main() -> None:
+    names = sys.argv[1:] or sorted(models.names(), key=lambda name: models.get(name).graph().macs)
+    with HostRunner(Device.load("host")) as runner:
+        rows = [compare(runner, name) for name in names]
+    slower = [row["network"] for row in rows if row["int8_over_float32"] >= 1]
+    record("int8_speed", {"networks": len(rows), "int8_not_faster": slower, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
