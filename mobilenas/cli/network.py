@@ -1,14 +1,15 @@
 """Networks that commands look at: architectures, and what stands in a TFLite file."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mobilenas.cli.arguments import check_dtype, resolve_model
 from mobilenas.errors import InputError
-from mobilenas.export import counted, read_tflite
-from mobilenas.graph import OpGraph
+from mobilenas.export import Excerpt, counted, read_tflite
+from mobilenas.graph import OpGraph, OpSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class LoadedNetwork:
         dtype: Element type of a file; None for an architecture, which can have any.
         left_out: Operators of a file that are no op of the graph.
         warnings: What in a file runs slowly, and what to do instead.
+        other_forms: Ops of a file whose form there is none that we write.
     """
 
     name: str
@@ -32,6 +34,7 @@ class LoadedNetwork:
     dtype: str | None = None
     left_out: Counter[str] = field(default_factory=Counter)
     warnings: tuple[str, ...] = ()
+    other_forms: Mapping[OpSpec, Excerpt] = field(default_factory=dict)
 
     def chosen_dtype(self, dtype: str | None) -> str:
         """The element type to predict in: the file's own, else `dtype`, else float32.
@@ -84,6 +87,7 @@ def resolve_network(name: str) -> LoadedNetwork:
         dtype=found.dtype,
         left_out=found.left_out,
         warnings=found.warnings,
+        other_forms=found.other_forms,
     )
 
 

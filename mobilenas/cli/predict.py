@@ -9,8 +9,15 @@ from mobilenas.cli.arguments import AnyModels, BenchmarkBinary, DeviceName, Json
 from mobilenas.cli.network import LoadedNetwork, resolve_network
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
 from mobilenas.export import DTYPES
-from mobilenas.latency import Latency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
-from mobilenas.runners import Unit
+from mobilenas.latency import (
+    Latency,
+    LatencyPredictor,
+    LatencyTable,
+    load_predictor,
+    measured_excerpts,
+    up_to_date_table,
+)
+from mobilenas.runners import Device, Unit, open_runner
 
 SHOWN_OPS = 12
 
@@ -46,7 +53,7 @@ def run(
             table = up_to_date_table(target, chosen, ops, progress=progress, note=note)
         predictors[chosen] = LatencyPredictor(table)
     documents = [
-        _document(network, predictors[chosen].predict(network.graph), predictors[chosen].table)
+        _document(network, _predicted(network, predictors[chosen], target, measure), predictors[chosen].table)
         for network, chosen in zip(networks, dtypes, strict=True)
     ]
     for network in networks:
@@ -57,6 +64,18 @@ def run(
     else:
         for document in documents:
             _print(document, next(iter(predictors.values())).unit)
+
+
+def _predicted(network: LoadedNetwork, predictor: LatencyPredictor, device: Device, measure: bool) -> Latency:
+    """By the table; ops in a form that the table does not speak of are timed as they stand, where that can be."""
+    latency = predictor.predict(network.graph)
+    if not network.other_forms:
+        return latency
+    if measure and predictor.table.info.method == "measured" and open_runner(device).answers():
+        return latency.with_measured(measured_excerpts(device, network.other_forms, predictor.table.info.overhead_us))
+    count = sum(latency.counts.get(op, 0) for op in network.other_forms)
+    note(f"{network.name}: priced as if in the form that we write: {count} ops; {device.name} was not asked")
+    return latency
 
 
 def _document(network: LoadedNetwork, latency: Latency, table: LatencyTable) -> dict[str, Any]:

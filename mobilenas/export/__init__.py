@@ -1,5 +1,6 @@
 """OpGraph and weights to files that phones run: float32, float16 or int8. No torch."""
 
+from mobilenas.export.excerpt import Excerpt
 from mobilenas.export.lowering import DTYPES, lower
 from mobilenas.export.metadata import Metadata
 from mobilenas.export.onnx_writer import OPSET, write_onnx
@@ -14,6 +15,7 @@ __all__ = [
     "DTYPES",
     "FILE_BYTES",
     "OPSET",
+    "Excerpt",
     "Metadata",
     "Ranges",
     "TfliteFile",

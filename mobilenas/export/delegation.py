@@ -24,6 +24,22 @@ def delegation_warnings(wiring: Wiring) -> tuple[str, ...]:
     return tuple(f"{count} {words} not delegated; instead: {instead}" for (words, instead), count in found.items())
 
 
+def is_delegated(wiring: Wiring, operator: FileOperator) -> bool:
+    """Whether XNNPACK takes an operator."""
+    return not _instead(wiring, operator)
+
+
+def is_dynamic(wiring: Wiring, operator: FileOperator) -> bool:
+    """Whether an operator has weights in int8 and all else in float."""
+    if (
+        operator.code not in KERNEL_AXES
+        or _is_quantized(wiring, operator)
+        or not wiring.is_constant(operator.inputs[1])
+    ):
+        return False
+    return wiring.file.tensors[wiring.sources[operator.inputs[1]]].type in QUANTIZED
+
+
 def _words(wiring: Wiring, operator: FileOperator) -> str:
     image = next(iter(wiring.operands(operator)), operator.outputs[0])
     return f"{operator.code} in {wiring.file.tensors[image].type.lower()}"
@@ -60,17 +76,14 @@ def _long(wiring: Wiring, operator: FileOperator) -> str:
 
 
 def _dynamic(wiring: Wiring, operator: FileOperator) -> str:
-    """Weights in int8, all else in float."""
-    weights = operator.inputs[1] if len(operator.inputs) > 1 else -1
-    if weights < 0 or _is_quantized(wiring, operator) or not wiring.is_constant(weights):
-        return ""
-    stored = wiring.file.tensors[wiring.sources[weights]].type in QUANTIZED
-    return "activations in int8 too, with images for calibration (static quantization)" if stored else ""
+    """XNNPACK rounds activations itself for CONV_2D and FULLY_CONNECTED alone."""
+    static = "activations in int8 too, with images for calibration (static quantization)"
+    return static if is_dynamic(wiring, operator) else ""
 
 
 _ANYWHERE: dict[str, Rule] = {
     **dict.fromkeys(POOLS, _skipping),
-    **dict.fromkeys(KERNEL_AXES, _dynamic),
+    "DEPTHWISE_CONV_2D": _dynamic,
     "CONCATENATION": _long,
     "PADV2": _always("CONCATENATION with constants, or PAD where zeros will do"),
 }

@@ -144,6 +144,8 @@ def _pad(wiring: Wiring, operator: FileOperator) -> OpSpec:
 
 def _two(kind: OpKind) -> Callable[[Wiring, FileOperator], OpSpec]:
     def read(wiring: Wiring, operator: FileOperator) -> OpSpec:
+        if any(wiring.is_constant(tensor) for tensor in operator.inputs):
+            raise InputError("one of its operands is a constant")
         shapes = tuple(wiring.shape(tensor) for tensor in operator.inputs)
         return OpSpec(kind, shapes, max(shape[2] for shape in shapes), activation=fused(operator))
 

@@ -1,11 +1,12 @@
 """read_tflite: a TFLite file as an OpGraph."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mobilenas.errors import InputError, shorten
-from mobilenas.export.delegation import delegation_warnings
+from mobilenas.export.delegation import delegation_warnings, is_delegated, is_dynamic
+from mobilenas.export.excerpt import Excerpt
 from mobilenas.export.pattern import Group
 from mobilenas.export.raising import RAISED, first_channel, fused
 from mobilenas.export.recognition import recognised
@@ -37,12 +38,15 @@ class TfliteNetwork:
         left_out: Operators that are no op of the graph, and how often they occur: SOFTMAX, arithmetic with constants.
             They keep the shape of what they read; their time is not predicted.
         warnings: One line for each kind of operator that XNNPACK leaves to slow kernels, and what to do instead.
+        other_forms: Ops whose form here is none that `lower` writes: not delegated, or with weights alone in int8.
+            They take the time of these operators and not that of the op.
     """
 
     graph: OpGraph
     dtype: str
     left_out: Counter[str]
     warnings: tuple[str, ...]
+    other_forms: Mapping[OpSpec, Excerpt] = field(default_factory=dict)
 
 
 def read_tflite(data: bytes) -> TfliteNetwork:
@@ -64,7 +68,13 @@ def read_tflite(data: bytes) -> TfliteNetwork:
     _check_known(wiring)
     reading = _Reading(wiring)
     graph = reading.graph()
-    return TfliteNetwork(graph, _dtype(wiring, reading.weighted), reading.left_out, delegation_warnings(wiring))
+    return TfliteNetwork(
+        graph=graph,
+        dtype=_dtype(wiring, reading.weighted),
+        left_out=reading.left_out,
+        warnings=delegation_warnings(wiring),
+        other_forms=reading.other_forms,
+    )
 
 
 def _check_known(wiring: Wiring) -> None:
@@ -111,6 +121,7 @@ class _Reading:
         self._weight_names: dict[int, str] = {}
         self.left_out: Counter[str] = Counter()
         self.weighted: list[FileOperator] = []
+        self.other_forms: dict[OpSpec, Excerpt] = {}
 
     def graph(self) -> OpGraph:
         """The operators in the order of the file, each group where its last one stands."""
@@ -158,6 +169,9 @@ class _Reading:
         weighted = group.spec.kind in WEIGHTED
         if weighted:
             self.weighted.append(operator)
+        parts = tuple(self._file.operators[index] for index in sorted(group.operators))
+        if not all(is_delegated(self._wiring, part) for part in parts) or is_dynamic(self._wiring, operator):
+            self.other_forms[group.spec] = Excerpt(self._wiring, parts)
         name = self._name(tensor)
         node = OpNode(
             name=name,

@@ -70,7 +70,7 @@ class Wiring:
         return tuple(tensor for tensor in operator.inputs if tensor >= 0 and not self.is_constant(tensor))
 
     def shape(self, tensor: int) -> Shape:
-        """(height, width, channels) of a tensor.
+        """(height, width, channels) of a tensor; a vector without a batch is what converters add to every pixel.
 
         Raises:
             InputError: If it is no single image and no single vector.
@@ -79,7 +79,7 @@ class Wiring:
         match found.shape:
             case (1, height, width, channels):
                 return height, width, channels
-            case (1, channels):
+            case (1, channels) | (channels,):
                 return 1, 1, channels
         raise InputError(f"tensor {found.name!r} has the shape {list(found.shape)}; give a network for one image")
 

@@ -6,6 +6,7 @@ from mobilenas.latency.calibration_set import calibration_networks
 from mobilenas.latency.choice import next_ops
 from mobilenas.latency.compiled import CompiledLatency
 from mobilenas.latency.effort import profiling_seconds
+from mobilenas.latency.excerpts import measured_excerpts
 from mobilenas.latency.importing import imported_table
 from mobilenas.latency.measuring import (
     TRANSFER_NETWORKS,
@@ -47,6 +48,7 @@ __all__ = [
     "imported_table",
     "load_predictor",
     "load_table",
+    "measured_excerpts",
     "next_ops",
     "own_table_path",
     "profiling_seconds",

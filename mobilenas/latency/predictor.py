@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mobilenas.errors import InputError
-from mobilenas.graph import OpGraph
+from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency.calibration import Floats, Values
 from mobilenas.latency.interpolation import Interpolation
 from mobilenas.latency.op_key import BlockKey, Covering, OpKey
@@ -59,6 +59,25 @@ class Latency:
     unmeasured: tuple[OpKey, ...]
     eras: Mapping[str, float]
     unit: Unit = Unit.MICROSECONDS
+
+    def with_measured(self, op_us: Mapping[OpSpec, float]) -> "Latency":
+        """The prediction with other prices of some ops, by which it and its interval move.
+
+        Args:
+            op_us: What each of them costs, in `unit`; those that are not in `by_op` are left out.
+        """
+        by_op: dict[OpKey, OpLatency] = {
+            op: OpLatency(us, 0.0, "measured") for op, us in op_us.items() if op in self.by_op
+        }
+        more_us = sum(self.counts[op] * (each.latency_us - self.by_op[op].latency_us) for op, each in by_op.items())
+        return replace(
+            self,
+            latency_us=self.latency_us + more_us,
+            low_us=self.low_us + more_us,
+            high_us=self.high_us + more_us,
+            by_op={op: by_op.get(op, each) for op, each in self.by_op.items()},
+            unmeasured=tuple(op for op in self.unmeasured if op not in by_op),
+        )
 
     @property
     def ms(self) -> float:

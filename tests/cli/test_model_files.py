@@ -3,6 +3,11 @@
 import json
 
 import pytest
+from fake_runner import latency_us
+
+from mobilenas.export import read_tflite
+from mobilenas.export.flatbuffer import FlatbufferModel
+from mobilenas.latency import LatencyTable
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
@@ -22,6 +27,21 @@ def test_predict_of_a_file_is_that_of_its_network(answer, table, tmp_path, tiny)
     found, wanted = answer("predict", file, tiny, "--device", "fake", "--no-measure")
     for key in ("latency_ms", "low_ms", "high_ms", "footprint_ms", "ops"):
         assert found[key] == wanted[key]
+
+
+def test_what_no_delegate_takes_is_timed_as_it_stands(mobilenas, answer, table, tmp_path):
+    window = {"filterHeight": 2, "filterWidth": 2, "strideH": 3, "strideW": 3, "padding": "VALID"}
+    model, file = FlatbufferModel(), tmp_path / "net.tflite"
+    image = model.input((1, 8, 8, 4), "in")
+    pooled = model.operator("MAX_POOL_2D", [image], (1, 3, 3, 4), window, "pool")
+    file.write_bytes(model.finish([pooled], "a test"))
+    (form,) = read_tflite(file.read_bytes()).other_forms.values()
+    overhead_us = LatencyTable.load(table).info.overhead_us
+    (op,) = answer("predict", file, "--device", "fake")["ops"]
+    assert op["latency_ms"] == pytest.approx((latency_us(form.file()) - overhead_us) / 1e3)
+    code, _, err = mobilenas("predict", file, "--device", "fake", "--no-measure")
+    assert code == 0
+    assert "net: priced as if in the form that we write: 1 ops" in err
 
 
 def test_a_dtype_that_the_file_has_not(answer, refused, table, tmp_path, tiny):

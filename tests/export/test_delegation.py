@@ -66,15 +66,66 @@ def test_a_warning_is_given_where_litert_does_not_delegate(process, monkeypatch,
     assert all(f"1 {code} in {'int8' if quantized else 'float32'} not delegated; instead: " in w for w in warnings)
 
 
+@pytest.mark.parametrize("quantized", [False, True])
+@pytest.mark.parametrize(("code", "form"), [form for form in FORMS if form[0] != "SOFTMAX"])
+def test_what_is_not_delegated_can_be_timed_apart_as_it_stands(process, code, form, quantized):
+    network = read_tflite(written(code, **form, quantized=quantized))
+    assert bool(network.other_forms) == bool(network.warnings)
+    for spec, found in network.other_forms.items():
+        assert spec == network.graph.nodes[-1].spec
+        apart = process.request("inspect", found.file(), timeout_seconds=60)[0]
+        assert (apart["operators"], apart["undelegated"]) == ([code], [code])
+        (tensor,) = {(tuple(t["shape"]), t["dtype"]) for t in apart["inputs"]}
+        assert tensor == (SHAPE, "int8" if quantized else "float32")
+
+
+STRIDES = {"strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}
+KERNELS = {
+    "CONV_2D": ((8, 3, 3, 4), {"padding": "VALID", **STRIDES, **FUSED}, (1, 8, 8, 8)),
+    "DEPTHWISE_CONV_2D": ((1, 3, 3, 4), {"padding": "VALID", "depthMultiplier": 1, **STRIDES, **FUSED}, (1, 8, 8, 4)),
+    "FULLY_CONNECTED": ((8, 400), FUSED, (1, 8)),
+}
+
+
+@pytest.mark.parametrize("code", KERNELS)
+def test_weights_alone_in_int8(process, code):
+    shape, options, out = KERNELS[code]
+    axis = 3 if code == "DEPTHWISE_CONV_2D" else 0
+    model = FlatbufferModel()
+    padded = model.operator("PAD", [model.input(SHAPE, "in"), model.constant(PADS, "pads")], (1, 10, 10, 4), {}, "pad")
+    scales = Quantization(np.full(shape[axis], 0.1, np.float32), 0, axis)
+    weights = model.constant(np.ones(shape, np.int8), "weights", scales)
+    bias = model.constant(np.zeros(out[-1], np.float32), "bias")
+    data = model.finish([model.operator(code, [padded, weights, bias], out, options, "op")], "a test")
+    network = read_tflite(data)
+    undelegated = process.request("inspect", data, timeout_seconds=60)[0]["undelegated"]
+    assert bool(network.warnings) == (code in undelegated), (network.warnings, undelegated)
+    (found,) = network.other_forms.values()
+    apart = process.request("inspect", found.file(), timeout_seconds=60)[0]
+    assert apart["undelegated"] == undelegated
+    assert apart["operators"][: len(found.operators)] == [part.code for part in found.operators]
+
+
 def test_softmax_and_arithmetic_with_constants_are_left_out_and_named(monkeypatch):
     monkeypatch.setitem(flatbuffer.OPTIONS, "SOFTMAX", "SoftmaxOptions")
     assert read_tflite(written("SOFTMAX", {"beta": 1.0})).left_out == {"SOFTMAX": 1}
     scaled = read_tflite(written("MUL", {"fusedActivationFunction": "RELU6"}, constants=[np.ones(4, np.float32)]))
     assert scaled.left_out == {"MUL": 1}
+    assert read_tflite(written("MUL", FUSED, constants=[np.ones((1, 1, 1, 4), np.float32)])).left_out == {"MUL": 1}
     assert [str(node.spec.kind) for node in scaled.graph.nodes] == ["max_pool2d", "relu6"]
 
 
-def test_padv2_of_the_lowest_number_belongs_to_the_pool_behind_it():
+def test_a_vector_without_a_batch_is_added_to_every_pixel():
+    model = FlatbufferModel()
+    image = model.input(SHAPE, "in")
+    axes, sizes = (model.constant(np.array(values, np.int32), str(values)) for values in ([1, 2], [4]))
+    means = model.operator("MEAN", [image, axes], (1, 1, 1, 4), {"keepDims": True}, "mean")
+    vector = model.operator("RESHAPE", [means, sizes], (4,), {}, "vector")
+    network = read_tflite(model.finish([model.operator("ADD", [image, vector], SHAPE, FUSED, "sum")], "a test"))
+    assert network.graph.nodes[-1].spec.in_shapes == ((8, 8, 4), (1, 1, 4))
+
+
+def test_padv2_of_the_lowest_number_belongs_to_the_pool_behind_it(process):
     model = FlatbufferModel()
     lowest = model.constant(np.array(-np.inf, np.float32), "lowest")
     image = model.input(SHAPE, "in")
@@ -85,6 +136,9 @@ def test_padv2_of_the_lowest_number_belongs_to_the_pool_behind_it():
     (node,) = network.graph.nodes
     assert (node.spec.explicit_padding, node.spec.stride) == (((1, 1), (1, 1)), (2, 2))
     assert "PADV2" in network.warnings[0]
+    (found,) = network.other_forms.values()
+    assert [part.code for part in found.operators] == ["PADV2", "MAX_POOL_2D"]
+    assert process.request("inspect", found.file(), timeout_seconds=60)[0]["undelegated"] == ["PADV2"]
 
 
 def test_an_unknown_operator_is_named():

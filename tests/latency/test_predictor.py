@@ -31,6 +31,16 @@ def test_sum_of_ops_by_hand(graph):
     assert {cost.source for cost in latency.by_op.values()} == {"measured"}
 
 
+def test_other_prices_move_the_prediction_and_its_interval(graph):
+    latency = LatencyPredictor(table_of(graph, Calibration(error=0.02))).predict(graph)
+    (hard_swish,) = (op for op in graph.op_counts() if op.kind is OpKind.HARD_SWISH)
+    moved = latency.with_measured({hard_swish: 130.0})
+    for name in ("ms", "low_ms", "high_ms"):
+        assert getattr(moved, name) == pytest.approx(getattr(latency, name) + 2 * (130 - 30) / 1e3)
+    assert moved.by_op[hard_swish].latency_us == 130
+    assert latency.with_measured({}) == latency
+
+
 def test_footprint_is_paid_beyond_the_cache(graph):
     size_mb = (graph.weight_bytes() + graph.peak_memory_bytes()) / 1e6
     calibration = Calibration(scale=2.0, us_per_mb=1e6, cache_mb=size_mb / 2, error=0.02)

@@ -1,0 +1,69 @@
+"""Excerpt: operators of a TFLite file as a file of their own, to be timed in the form that they have there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mobilenas.export.flatbuffer import FlatbufferModel
+from mobilenas.export.quantization import Quantization
+from mobilenas.export.tflite_file import FileOperator, Tensor, TfliteFile
+from mobilenas.export.wiring import Wiring
+
+UINT8_OFFSET = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Excerpt:
+    """Operators of a file that compute one op together, with options that `TfliteFile` reads.
+
+    Attributes:
+        wiring: The file.
+        operators: In the order of the file; each writes one tensor, and the last one writes the output.
+    """
+
+    wiring: Wiring
+    operators: tuple[FileOperator, ...]
+
+    def file(self) -> bytes:
+        """A file that holds the operators with their constants, and takes what they read from others.
+
+        What is uint8 becomes int8, which the same kernels compute in the same time.
+
+        Raises:
+            InputError: If a constant is damaged.
+        """
+        whole, model = self.wiring.file, FlatbufferModel()
+        here: dict[int, int] = {}
+        for operator in self.operators:
+            inputs = [self._operand(number, here, model) for number in operator.inputs]
+            out = whole.tensors[operator.outputs[0]]
+            here[operator.outputs[0]] = model.operator(
+                operator.code, inputs, out.shape, operator.options, out.name, _quantization(out)
+            )
+        return model.finish([here[self.operators[-1].outputs[0]]], "mobilenas operators")
+
+    def _operand(self, number: int, here: dict[int, int], model: FlatbufferModel) -> int:
+        """A tensor of the excerpt for one of the file; what an operand that is left out has, -1, stays."""
+        if number < 0:
+            return number
+        source = self.wiring.sources[number]
+        if self.wiring.is_constant(number):
+            return _constant(self.wiring.file, source, model)
+        if source not in here:
+            tensor = self.wiring.file.tensors[number]
+            here[source] = model.input(tensor.shape, tensor.name, _quantization(tensor))
+        return here[source]
+
+
+def _constant(file: TfliteFile, number: int, model: FlatbufferModel) -> int:
+    tensor, values = file.tensors[number], file.constant(number)
+    if tensor.type == "UINT8":
+        values = (values.astype(np.int16) - UINT8_OFFSET).astype(np.int8)
+    return model.constant(values, tensor.name, _quantization(tensor))
+
+
+def _quantization(tensor: Tensor) -> Quantization | None:
+    if not tensor.scale:
+        return None
+    zero_point = (tensor.zero_point or (0,))[0] - (UINT8_OFFSET if tensor.type == "UINT8" else 0)
+    return Quantization(np.array(tensor.scale, np.float32), zero_point, tensor.axis)
