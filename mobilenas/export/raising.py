@@ -161,19 +161,41 @@ def _concat(wiring: Wiring, operator: FileOperator) -> OpSpec:
 
 
 def first_channel(wiring: Wiring, operator: FileOperator) -> int:
-    """Where the channels that a SLICE keeps begin."""
-    return wiring.integers(_input(operator, 1))[-1]
+    """Where the channels that a SLICE or a STRIDED_SLICE keeps begin."""
+    return _part(wiring, operator)[0][3]
 
 
 def _slice(wiring: Wiring, operator: FileOperator) -> OpSpec:
     height, width, channels = wiring.shape(_input(operator, 0))
-    begin, size = (wiring.integers(_input(operator, i)) for i in (1, 2))
-    if len(begin) != 4 or any(begin[:3]) or size[:3] != [1, height, width] or len(size) != 4:
+    begin, size = _part(wiring, operator)
+    if any(begin[:3]) or size[:3] != [1, height, width]:
         raise InputError(f"the part from {begin} of size {size} is not accepted; give some of the channels")
-    kept = channels - begin[3] if size[3] == -1 else size[3]
-    if not (kept >= 1 and 0 <= begin[3] <= channels - kept):
-        raise InputError(f"damaged: {kept} channels from {begin[3]} of {channels}")
-    return OpSpec(OpKind.SLICE, ((height, width, channels),), kept)
+    if not (size[3] >= 1 and 0 <= begin[3] <= channels - size[3]):
+        raise InputError(f"damaged: {size[3]} channels from {begin[3]} of {channels}")
+    return OpSpec(OpKind.SLICE, ((height, width, channels),), size[3])
+
+
+def _part(wiring: Wiring, operator: FileOperator) -> tuple[list[int], list[int]]:
+    """Where the part of an image that an operator keeps begins, and its size, along its four axes."""
+    shape = (1, *wiring.shape(_input(operator, 0)))
+    begin, other = (wiring.integers(_input(operator, i)) for i in (1, 2))
+    if len(begin) != 4 or len(other) != 4:
+        raise InputError(f"the part from {begin} to {other} is not accepted; give some channels of an image")
+    if operator.code == "SLICE":
+        return begin, [n - at if size == -1 else size for n, at, size in zip(shape, begin, other, strict=True)]
+    strides = wiring.integers(_input(operator, 3))
+    if strides != [1] * 4 or any(operator.options[name] for name in ("ellipsisMask", "newAxisMask", "shrinkAxisMask")):
+        raise InputError(f"strides {strides} or other axes are not accepted; give some channels in a row")
+    first = [_place(operator, "beginMask", axis, begin[axis], n, 0) for axis, n in enumerate(shape)]
+    last = [_place(operator, "endMask", axis, other[axis], n, n) for axis, n in enumerate(shape)]
+    return first, [stop - start for start, stop in zip(first, last, strict=True)]
+
+
+def _place(operator: FileOperator, mask: str, axis: int, given: int, size: int, default: int) -> int:
+    """A bound of a STRIDED_SLICE: left out where the mask says so, counted from the end where it is negative."""
+    if _whole(operator, mask) >> axis & 1:
+        return default
+    return max(0, min(size, given + size if given < 0 else given))
 
 
 def _transpose(wiring: Wiring, operator: FileOperator) -> OpSpec:
@@ -197,7 +219,7 @@ RAISED: dict[str, Callable[[Wiring, FileOperator], OpSpec]] = {
     "ADD": _two(OpKind.ADD),
     "MUL": _two(OpKind.MUL),
     "CONCATENATION": _concat,
-    "SLICE": _slice,
+    **dict.fromkeys(("SLICE", "STRIDED_SLICE"), _slice),
     "RELU": _elementwise(OpKind.RELU),
     "RELU6": _elementwise(OpKind.RELU6),
     "HARD_SWISH": _elementwise(OpKind.HARD_SWISH),

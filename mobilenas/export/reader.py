@@ -20,6 +20,7 @@ OPERANDS = {
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), (2, 3)),
     **dict.fromkeys(("PAD", "MEAN", "TRANSPOSE", *ARITHMETIC), (2, 2)),
     **dict.fromkeys(("PADV2", "SLICE"), (3, 3)),
+    "STRIDED_SLICE": (4, 4),
     "CONCATENATION": (1, MAX_OPERANDS),
 }
 """How many operands an operator has, at least and at most; every other has one."""

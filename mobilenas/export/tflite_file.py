@@ -53,6 +53,13 @@ OPTION_FIELDS: dict[str, dict[str, tuple[int, str, int]]] = {
     "SUM": {"keepDims": (0, "?", 0)},
     "CONCATENATION": {"axis": (0, "i", 0), "fusedActivationFunction": (1, "b", 0)},
     **dict.fromkeys(("ADD", "MUL", "SUB", "DIV"), _FUSED),
+    "STRIDED_SLICE": {
+        "beginMask": (0, "i", 0),
+        "endMask": (1, "i", 0),
+        "ellipsisMask": (2, "i", 0),
+        "newAxisMask": (3, "i", 0),
+        "shrinkAxisMask": (4, "i", 0),
+    },
 }
 """Where the options that matter stand in an operator's table: number of the field, its letter in `struct`, default.
 

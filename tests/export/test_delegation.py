@@ -115,6 +115,46 @@ def test_softmax_and_arithmetic_with_constants_are_left_out_and_named(monkeypatc
     assert [str(node.spec.kind) for node in scaled.graph.nodes] == ["max_pool2d", "relu6"]
 
 
+@pytest.fixture
+def strided(monkeypatch):
+    """Writes a file that ends in a STRIDED_SLICE."""
+    monkeypatch.setitem(flatbuffer.OPTIONS, "STRIDED_SLICE", "StridedSliceOptions")
+
+    def write(begin, end, strides=(1, 1, 1, 1), **masks):
+        constants = [np.array(values, np.int32) for values in (begin, end, strides)]
+        return written("STRIDED_SLICE", masks, shape=(1, 8, 8, 2), constants=constants)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "masks"),
+    [
+        ((0, 0, 0, 1), (1, 8, 8, 3), {}),
+        ((0, 0, 0, 1), (0, 0, 0, 3), {"beginMask": 7, "endMask": 7}),
+        ((0, 0, 0, -3), (0, 0, 0, -1), {"beginMask": 7, "endMask": 7}),
+    ],
+)
+def test_a_strided_slice_of_channels_in_a_row_is_a_slice(process, strided, begin, end, masks):
+    data = strided(begin, end, **masks)
+    node = read_tflite(data).graph.nodes[-1]
+    assert (node.spec.kind, node.spec.out_channels, node.first_channel) == ("slice", 2, 1)
+    assert process.request("inspect", data, timeout_seconds=60)[0]["undelegated"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((0, 0, 0, 0), (1, 8, 8, 4), (1, 1, 1, 2)), r"strides \[1, 1, 1, 2\]"),
+        (((0, 2, 2, 0), (1, 6, 6, 4)), "give some of the channels"),
+        (((0, 0, 0, 3), (1, 8, 8, 3)), "damaged: 0 channels"),
+    ],
+)
+def test_other_strided_slices_are_refused(strided, arguments, message):
+    with pytest.raises(InputError, match=message):
+        read_tflite(strided(*arguments))
+
+
 def test_a_vector_without_a_batch_is_added_to_every_pixel():
     model = FlatbufferModel()
     image = model.input(SHAPE, "in")
