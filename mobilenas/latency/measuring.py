@@ -62,7 +62,7 @@ def up_to_date_table(
 
     Raises:
         DeviceError: If something must be measured and the device does not answer.
-        InputError: If the table is not valid or cannot be written.
+        InputError: If the table is not valid or cannot be written, or there is none and nothing is connected.
     """
     wanted = list(dict.fromkeys(ops))
     path = own_table_path(device, dtype)
@@ -70,6 +70,8 @@ def up_to_date_table(
     table = None if fresh else _usable(device, dtype, runner, note)
     if table is not None and _is_complete(table, wanted, space, share):
         return table
+    if table is None and not runner.has_connection:
+        raise _no_table(device, dtype)
     if fresh:
         path.with_name(path.name + ".partial").unlink(missing_ok=True)
     with runner:
@@ -153,13 +155,17 @@ def load_predictor(device: str, dtype: str = "float32", *, note: Note = lambda t
     found = Device.load(device)
     table = load_table(found, dtype)
     if table is None:
-        command = "profile" if open_runner(found).has_connection else "calibrate FILE"
-        raise InputError(
-            f"device {found.name} has no {dtype} table; run: mobilenas {command} --device {device} --dtype {dtype}"
-        )
+        raise _no_table(found, dtype)
     if why := open_runner(found).mismatch(vars(table.info)):
         note(f"the table of {found.name} is of another machine ({why})")
     return LatencyPredictor(table)
+
+
+def _no_table(device: Device, dtype: str) -> InputError:
+    command = "profile" if open_runner(device).has_connection else "calibrate FILE"
+    return InputError(
+        f"device {device.name} has no {dtype} table; run: mobilenas {command} --device {device.name} --dtype {dtype}"
+    )
 
 
 def steady_runner(device: Device, runner: Runner) -> SteadyRunner:

@@ -94,12 +94,17 @@ def test_the_users_own_table_of_a_shipped_device_is_taken_first(answer, latencie
         (["measure", "mobilenet_v2", "--device", "pixel1"], "has no connection"),
         (["profile", "--device", "pixel1"], "mobilenas calibrate FILE --device pixel1"),
         (["profile", "--device", "pixel1", "--fresh"], "has no connection"),
-        (["predict", "mobilenet_v2", "--device", "pixel1", "--dtype", "int8"], "has no connection"),
     ],
 )
 def test_what_would_measure_there_fails_as_a_device_does(refused, home, arguments, said):
     assert said in refused(4, *arguments)
     assert not (home / "latency_tables").exists()
+
+
+def test_a_dtype_that_the_device_has_no_table_of(refused):
+    wanted = "device pixel1 has no int8 table; run: mobilenas calibrate FILE --device pixel1 --dtype int8"
+    for more in ([], ["--no-measure"]):
+        assert wanted in refused(2, "predict", "mobilenet_v2", "--device", "pixel1", "--dtype", "int8", *more)
 
 
 @pytest.mark.parametrize("name", ["my phone", "a;reboot", "$(reboot)", "a/b", "../up", "-x", "a\nb", '"', ""])
