@@ -67,7 +67,7 @@ def main() -> None:
     settings = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         files = settings.files or third_party_files(settings.python, settings.folder or Path(temporary))
-        for dtype in ("float32", "float16", "int8"):
+        for dtype in dict.fromkeys(run("info", str(path))["dtype"] for path in files):
             run("profile", "--device", "host", "--dtype", dtype)
         predicted = [run("predict", str(path), "--device", "host") for path in files]
         measured: list[Any] = []

@@ -9,8 +9,6 @@ from mobilenas.export.quantization import Quantization
 from mobilenas.export.tflite_file import FileOperator, Tensor, TfliteFile
 from mobilenas.export.wiring import Wiring
 
-UINT8_OFFSET = 128
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Excerpt:
@@ -26,8 +24,6 @@ class Excerpt:
 
     def file(self) -> bytes:
         """A file that holds the operators with their constants, and takes what they read from others.
-
-        What is uint8 becomes int8, which the same kernels compute in the same time.
 
         Raises:
             InputError: If a constant is damaged.
@@ -56,14 +52,12 @@ class Excerpt:
 
 
 def _constant(file: TfliteFile, number: int, model: FlatbufferModel) -> int:
-    tensor, values = file.tensors[number], file.constant(number)
-    if tensor.type == "UINT8":
-        values = (values.astype(np.int16) - UINT8_OFFSET).astype(np.int8)
-    return model.constant(values, tensor.name, _quantization(tensor))
+    tensor = file.tensors[number]
+    return model.constant(file.constant(number), tensor.name, _quantization(tensor))
 
 
 def _quantization(tensor: Tensor) -> Quantization | None:
     if not tensor.scale:
         return None
-    zero_point = (tensor.zero_point or (0,))[0] - (UINT8_OFFSET if tensor.type == "UINT8" else 0)
-    return Quantization(np.array(tensor.scale, np.float32), zero_point, tensor.axis)
+    zero_point = (tensor.zero_point or (0,))[0]
+    return Quantization(np.array(tensor.scale, np.float32), zero_point, tensor.axis, unsigned=tensor.type == "UINT8")

@@ -73,7 +73,7 @@ class FlatbufferModel:
         self._constant_bytes = 0
 
     def input(self, shape: Sequence[int], name: str, quantization: Quantization | None = None) -> int:
-        """An input of the model: int8 where a quantization is given, else float32."""
+        """An input of the model: of the integers of its quantization where one is given, else float32."""
         index = self._tensor(shape, _activation_type(quantization), name, quantization=quantization)
         self._subgraph.inputs.append(index)
         return index
@@ -102,7 +102,7 @@ class FlatbufferModel:
         name: str,
         quantization: Quantization | None = None,
     ) -> int:
-        """Appends an operator and returns its output tensor: int8 where a quantization is given, else float32."""
+        """Appends an operator and returns its output tensor, of a type as an input's."""
         operator = schema.OperatorT()
         operator.inputs = list(inputs)
         operator.outputs = [self._tensor(out_shape, _activation_type(quantization), name, quantization=quantization)]
@@ -192,7 +192,9 @@ def _tensor_map(name: str, tensor: int) -> object:
 
 
 def _activation_type(quantization: Quantization | None) -> np.dtype[np.generic]:
-    return np.dtype(np.float32 if quantization is None else np.int8)
+    if quantization is None:
+        return np.dtype(np.float32)
+    return np.dtype(np.uint8 if quantization.unsigned else np.int8)
 
 
 def _quantization_table(quantization: Quantization) -> object:

@@ -21,6 +21,7 @@ class Quantization:
         scale: One value, or one for each index of `axis`.
         zero_point: The integer that stands for 0.
         axis: Axis of per-channel scales.
+        unsigned: Whether the integers are uint8, as old converters write them, and not int8.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference,
         arXiv 1712.05877, section 2.1; the TFLite 8-bit quantization specification.
@@ -29,6 +30,7 @@ class Quantization:
     scale: npt.NDArray[np.float32]
     zero_point: int = 0
     axis: int = 0
+    unsigned: bool = False
 
     def stored(self, values: Floats) -> npt.NDArray[np.int8]:
         """Real values as int8, rounded; what lies outside becomes the nearest that can be stored.

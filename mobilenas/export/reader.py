@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mobilenas.errors import InputError, shorten
-from mobilenas.export.delegation import delegation_warnings, is_delegated, is_dynamic
+from mobilenas.export.delegation import delegation_warnings, is_delegated, is_dynamic, is_unsigned
 from mobilenas.export.excerpt import Excerpt
 from mobilenas.export.pattern import Group
 from mobilenas.export.raising import RAISED, first_channel, fused
@@ -39,8 +39,8 @@ class TfliteNetwork:
         left_out: Operators that are no op of the graph, and how often they occur: SOFTMAX, arithmetic with constants.
             They keep the shape of what they read; their time is not predicted.
         warnings: One line for each kind of operator that XNNPACK leaves to slow kernels, and what to do instead.
-        other_forms: Ops whose form here is none that `lower` writes: not delegated, or with weights alone in int8.
-            They take the time of these operators and not that of the op.
+        other_forms: Ops whose form here is none that `lower` writes: not delegated, in uint8, or with weights alone in
+            int8. They take the time of these operators and not that of the op.
     """
 
     graph: OpGraph
@@ -171,7 +171,8 @@ class _Reading:
         if weighted:
             self.weighted.append(operator)
         parts = tuple(self._file.operators[index] for index in sorted(group.operators))
-        if not all(is_delegated(self._wiring, part) for part in parts) or is_dynamic(self._wiring, operator):
+        delegated = all(is_delegated(self._wiring, part) for part in parts)
+        if not delegated or is_dynamic(self._wiring, operator) or is_unsigned(self._wiring, operator):
             self.other_forms[group.spec] = Excerpt(self._wiring, parts)
         name = self._name(tensor)
         node = OpNode(

@@ -206,3 +206,14 @@ def test_options_and_tensors_are_what_the_generated_schema_reads(dtype):
             np.testing.assert_array_equal(mine.scale, theirs.quantization.scale)
             np.testing.assert_array_equal(mine.zero_point, theirs.quantization.zeroPoint)
             assert mine.axis == theirs.quantization.quantizedDimension
+
+
+def test_uint8_is_timed_as_uint8(process):
+    quantization = Quantization(np.array([12 / 255], np.float32), 128, unsigned=True)
+    model = FlatbufferModel()
+    image = model.input(SHAPE, "in", quantization)
+    data = model.finish([model.operator("ADD", [image, image], SHAPE, FUSED, "sum", quantization)], "a test")
+    (found,) = read_tflite(data).other_forms.values()
+    apart = process.request("inspect", found.file(), timeout_seconds=60)[0]
+    assert [tensor["dtype"] for tensor in (*apart["inputs"], *apart["outputs"])] == ["uint8", "uint8"]
+    assert apart["undelegated"] == []
