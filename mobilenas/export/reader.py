@@ -80,6 +80,8 @@ def read_tflite(data: bytes) -> TfliteNetwork:
 
 def _check_known(wiring: Wiring) -> None:
     """Raises `InputError` with the names of all operators that no rule reads, or for one that lacks an operand."""
+    if "INT16" in _types(wiring, wiring.file.operators):
+        raise InputError("activations in int16 are not accepted; give a file in float32, float16, int8 or uint8")
     codes = [operator.code for operator in wiring.file.operators if not _is_known(wiring, operator)]
     if codes:
         raise InputError(f"unknown operators: {counted(Counter(codes), SHOWN)}; the graph has {', '.join(RAISED)}")

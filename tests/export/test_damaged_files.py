@@ -20,7 +20,10 @@ DATA = Path(os.environ.get("MOBILENAS_TEST_DATA", "../shared/data"))
 
 def refused_or_read(data: bytes) -> None:
     try:
-        said = str(read_tflite(data).graph.macs)
+        network = read_tflite(data)
+        said = str(network.graph.macs)
+        for form in network.other_forms.values():
+            form.file()
     except InputError as error:
         said = str(error)
     assert len(said.splitlines()) == 1

@@ -208,6 +208,12 @@ def test_options_and_tensors_are_what_the_generated_schema_reads(dtype):
             assert mine.axis == theirs.quantization.quantizedDimension
 
 
+def test_activations_in_int16_are_refused(monkeypatch):
+    monkeypatch.setattr(flatbuffer, "_activation_type", lambda quantization: np.dtype(np.int16))
+    with pytest.raises(InputError, match="activations in int16 are not accepted"):
+        read_tflite(written("ADD", FUSED, count=2, quantized=True))
+
+
 def test_uint8_is_timed_as_uint8(process):
     quantization = Quantization(np.array([12 / 255], np.float32), 128, unsigned=True)
     model = FlatbufferModel()
