@@ -131,6 +131,7 @@ def test_a_board(tmp_path):
         assert_found(found, tmp_path, 100)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.xdist_group("emulated")
 def test_an_emulated_processor(tmp_path):
     try:
