@@ -126,7 +126,10 @@ class Calibration:
         fields = {name: value for name, _, value in (part.rpartition(" ") for part in text.split(", "))}
         names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks")
         if tuple(fields) != names:
-            raise ValueError(f"the calibration must give {', '.join(names)}")
+            raise ValueError(
+                f"the calibration must give {', '.join(names)}; a table of an earlier version is made anew: "
+                "mobilenas profile --fresh"
+            )
         numbers = [float(fields[name]) for name in names]
         if not all(math.isfinite(n) and n >= 0 for n in numbers):
             raise ValueError("the calibration has a number that is negative or not finite")
