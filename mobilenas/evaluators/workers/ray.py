@@ -37,6 +37,8 @@ class RayActor:
 class RayWorker(Worker):
     """An actor, and the answer that it owes.
 
+    It gets its first job when it has said that it is there: what an actor says that then ends at once may be lost.
+
     Args:
         ray: The library.
         actor: Handle of a `RayActor`.
@@ -44,23 +46,27 @@ class RayWorker(Worker):
 
     def __init__(self, ray: Any, actor: Any) -> None:
         self._ray, self._actor = ray, actor
-        self._owed = [actor.started.remote()]
-
-    @property
-    def next_owed(self) -> Any:
-        """Reference of the next answer."""
-        return self._owed[0]
+        self._is_there = False
+        self._first: Job | None = None
+        self.owed = actor.started.remote()
 
     def send(self, job: Job) -> None:
-        """Calls the actor; the call waits until the actor is there."""
-        self._owed.append(self._actor.evaluate.remote(job))
+        """Calls the actor, as soon as it is there."""
+        if self._is_there:
+            self.owed = self._actor.evaluate.remote(job)
+        else:
+            self._first = job
 
     def receive(self) -> Message:
         """The answer, or what Ray says of the actor's end."""
         try:
-            said: Message = self._ray.get(self._owed.pop(0))
+            said: Message = self._ray.get(self.owed)
         except self._ray.exceptions.RayError as error:
             return Crash(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+        self._is_there = True
+        if self._first is not None:
+            self.send(self._first)
+            self._first = None
         return said
 
     def kill(self) -> None:
@@ -97,7 +103,7 @@ class Ray(Site[RayWorker]):
 
     def with_news(self, workers: Sequence[RayWorker], seconds: float | None) -> list[RayWorker]:
         """Waits for the next answer of any."""
-        by_answer: Mapping[Any, RayWorker] = {worker.next_owed: worker for worker in workers}
+        by_answer: Mapping[Any, RayWorker] = {worker.owed: worker for worker in workers}
         ready, _ = self._ray.wait(list(by_answer), num_returns=1, timeout=seconds)
         return [by_answer[each] for each in ready]
 
