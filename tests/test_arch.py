@@ -180,7 +180,7 @@ def test_strangers_sizes(size, padding):
         (("stem", "kernel_size"), 4, "stem.kernel_size: 4 is not accepted; give an odd number"),
         (("stem", "kernel_size"), 10**300 + 1, "stem.kernel_size: 1000"),
         (("stem", "stride"), 3, "stem.stride: 3 is not accepted; give 1 or 2"),
-        (("stem", "activation"), "gelu", "stem.activation: 'gelu' is not accepted; give 'none' or 'relu'"),
+        (("stem", "activation"), "mish", "stem.activation: 'mish' is not accepted; give 'none' or 'relu'"),
         (("stages",), {}, "stages: {} is not accepted; give a list of stages"),
         (("stages",), [{}], "stages: [{}]"),
         (("stages", 1), None, "stages: ["),

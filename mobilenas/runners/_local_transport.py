@@ -59,8 +59,11 @@ class _Child(AgentProcess):
 
     def send(self, data: bytes, timeout_seconds: float) -> None:
         stdin = _opened(self._process.stdin)
-        stdin.write(data)
-        stdin.flush()
+        try:
+            stdin.write(data)
+            stdin.flush()
+        except ValueError as error:  # closed: `kill` was quicker
+            raise BrokenPipeError(str(error)) from error
 
     def read_line(self) -> bytes:
         stdout = _opened(self._process.stdout)

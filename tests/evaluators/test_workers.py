@@ -114,10 +114,11 @@ def test_a_worker_that_somebody_kills_loses_nothing(pool, tmp_path):
     thread = threading.Thread(target=search)
     thread.start()
     wait_until(lambda: begun(tmp_path))
-    os.kill(begun(tmp_path)[0][1], signal.SIGKILL)
+    seed, process = begun(tmp_path)[0]
+    os.kill(process, signal.SIGKILL)
     thread.join(60)
     assert {seed: each.accuracy for seed, each in found.items()} == {seed: seed / 1000 for seed in range(4)}
-    assert notes == ["evaluation 1 failed and is tried again: its process was killed by SIGKILL"]
+    assert notes == [f"evaluation {seed + 1} failed and is tried again: its process was killed by SIGKILL"]
 
 
 def test_what_the_evaluator_refuses_ends_the_search(pool):

@@ -99,6 +99,7 @@ class Cable:
     def __init__(self, to_port, *, delay_ms=0):
         self._to_port, self._delay_ms = to_port, delay_ms
         self._carried, self._pull_at = 0, None
+        self._pulling = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._ends = []
@@ -112,7 +113,8 @@ class Cable:
 
     def pull_in(self, count):
         """It is pulled after so many bytes more have gone to the client; None: it holds."""
-        self._pull_at = None if count is None else self._carried + count
+        with self._pulling:  # whoever is about to pull it has done so before the next connection
+            self._pull_at = None if count is None else self._carried + count
 
     def close(self):
         self.pull()
@@ -136,9 +138,10 @@ class Cable:
             while data := source.recv(4096):
                 time.sleep(self._delay_ms / 1e3)
                 target.sendall(data)
-                self._carried += len(data) * counted
-                if self._pull_at is not None and self._carried >= self._pull_at:
-                    self.pull()
+                with self._pulling:
+                    self._carried += len(data) * counted
+                    if self._pull_at is not None and self._carried >= self._pull_at:
+                        self.pull()
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
