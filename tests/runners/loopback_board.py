@@ -85,6 +85,10 @@ class LoopbackBoard:
         self._process.wait()
 
 
+PACKET_BYTES = 2**16
+"""As in adb's protocol."""
+
+
 class Cable:
     """Carries one connection after the other to a port, until it is pulled.
 
@@ -135,7 +139,7 @@ class Cable:
 
     def _carry(self, source, target, counted):
         with suppress(OSError):
-            while data := source.recv(4096):
+            while data := source.recv(PACKET_BYTES):
                 time.sleep(self._delay_ms / 1e3)
                 target.sendall(data)
                 with self._pulling:
