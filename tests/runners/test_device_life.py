@@ -112,6 +112,7 @@ def test_a_phone_by_the_shipped_device_file(phone: FakePhone, adb, tmp_path, sha
     assert phone.is_clean()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(SSHD is None, reason="no sshd here (Debian: openssh-server)")
 @pytest.mark.xdist_group("ssh")
 def test_a_board(tmp_path):
