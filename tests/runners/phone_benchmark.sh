@@ -50,7 +50,8 @@ fi
 echo "INFO: Running benchmark for at least $warmup iterations and at least 0 seconds but terminate if exceeding 9 seconds."
 echo "INFO: count=$warmup first=99999 curr=99999 min=99999 max=99999 avg=99999 $tail"
 echo
-[ -n "$sleep_ms" ] && sleep $(((warmup + runs) * sleep_ms / 1000)).$(((warmup + runs) * sleep_ms % 1000 / 100))
+all_ms=$(((warmup + runs) * ${sleep_ms:-0})) thousandths=$((1000 + (warmup + runs) * ${sleep_ms:-0} % 1000))
+[ -n "$sleep_ms" ] && sleep $((all_ms / 1000)).${thousandths#1}
 echo "INFO: Running benchmark for at least $runs iterations and at least 0 seconds but terminate if exceeding 9 seconds."
 case "$behaviour" in
   cut) echo -n "INFO: count=$runs first=1 curr=1 min=1 max=1 avg=1"; exit 0 ;;
