@@ -34,7 +34,7 @@ def both(runner: Runner, graphs: list[OpGraph], protocol: TimingProtocol) -> lis
     for timing in timings:
         if isinstance(timing, Failure):
             sys.exit(f"a file does not run: {timing.reason}")
-    return list(zip(timings[::2], timings[1::2], strict=True))  # type: ignore[arg-type]  # no failure is left
+    return list(zip(timings[::2], timings[1::2], strict=True))
 
 
 def ratio(timing: Timing, other: Timing) -> float:

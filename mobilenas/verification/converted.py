@@ -9,14 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from mobilenas.errors import VerificationError
 from mobilenas.nn.conversion import converted
 from mobilenas.nn.tracing import ForeignModule
-from mobilenas.runners import LiteRTProcess, ModelError
+from mobilenas.runners import LiteRTProcess
 from mobilenas.verification.checked_export import CheckedFile
 from mobilenas.verification.parity import agreement_check, parity_check
 from mobilenas.verification.report import Check, Report
-from mobilenas.verification.verify import TIMEOUT_SECONDS, check_is_tflite, run_model, tensor_words
+from mobilenas.verification.verify import TIMEOUT_SECONDS, check_is_tflite, run_model, running, tensor_words
 
 Images = npt.NDArray[np.float32]
 IMAGES = 4
@@ -54,9 +53,8 @@ def verify_converted(model: bytes, foreign: ForeignModule, *, runtime: LiteRTPro
         InputError: If the file is no TFLite file at all.
     """
     check_is_tflite(model)
-    process = runtime or LiteRTProcess()
     images = np.random.default_rng(0).standard_normal((IMAGES, *foreign.shape)).astype(np.float32)
-    try:
+    with running(runtime) as process:
         answer, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)
         reference = _exact(foreign.module, images)
         sizes = reference.shape[1:] if reference.ndim != 4 else (*reference.shape[2:], reference.shape[1])
@@ -65,11 +63,6 @@ def verify_converted(model: bytes, foreign: ForeignModule, *, runtime: LiteRTPro
             exported = run_model(process, model, images)
             checks += [check(exported, reference, "float32") for check in (parity_check, agreement_check)]
         checks.append(_delegate(answer))
-    except ModelError as error:
-        raise VerificationError(f"LiteRT does not run the file: {error}") from error
-    finally:
-        if runtime is None:
-            process.close()
     return Report(tuple(checks))
 
 

@@ -1,7 +1,8 @@
 """The gate: is an exported file what was promised?"""
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -65,23 +66,31 @@ def verify_file(
         InputError: If the file is no TFLite file at all, or torch is not installed.
     """
     check_is_tflite(model)
-    process = runtime or LiteRTProcess()
     if images is None and labelled is not None:
         images = labelled.images[:PARITY_IMAGES]
     elif images is None:
         images = np.random.default_rng(0).standard_normal((4, *graph.input_shapes[0])).astype(np.float32)
-    try:
+    with running(runtime) as process:
         answer, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)
         checks = _structure_checks(answer, graph, dtype, float_io)
         checks.append(size_check(model, graph, dtype))
         if weights is not None and all(check.passed for check in checks[:2]):
             checks += _value_checks(process, model, graph, weights, dtype, images, labelled)
-    except ModelError as error:
-        raise VerificationError(f"LiteRT does not run the file: {error}") from error
-    finally:
-        if runtime is None:
-            process.close()
     return Report(tuple(checks))
+
+
+@contextmanager
+def running(runtime: LiteRTProcess | None) -> Iterator[LiteRTProcess]:
+    """The process that checks of a file ask: `runtime`, or one that ends with them.
+
+    Raises:
+        VerificationError: If LiteRT does not load or run the file.
+    """
+    with nullcontext(runtime) if runtime else LiteRTProcess() as process:
+        try:
+            yield process
+        except ModelError as error:
+            raise VerificationError(f"LiteRT does not run the file: {error}") from error
 
 
 def inspect_file(model: bytes, graph: OpGraph, *, dtype: str = "float32") -> Report:

@@ -4,6 +4,7 @@
 `/system/bin`, and scripts in place of getprop, dumpsys and settings that read `/data/phone`.
 """
 
+import importlib.util
 import json
 import os
 import shutil
@@ -53,9 +54,7 @@ def why_not() -> str:
     missing = [name for name in ("mksh", "toybox", "unshare") if shutil.which(name) is None]
     if missing:
         return f"{', '.join(missing)} not installed (.ci/run installs them)"
-    try:
-        import adbutils  # noqa: F401  (whether it can be had is the question)
-    except ImportError:
+    if importlib.util.find_spec("adbutils") is None:
         return "adbutils is not installed"
     tried = subprocess.run(["unshare", "-rmpf", "true"], capture_output=True, text=True, check=False)
     return f"no user namespaces: {tried.stderr.strip()}" if tried.returncode else ""

@@ -59,7 +59,10 @@ def test_numbers_have_an_order_beside_their_names() -> None:
 
 def test_known_latency_decides_between_equal_accuracies() -> None:
     space = NasBenchMacroSpace()
-    slow = lambda genotypes: 1.0 + genotypes[:, 0]  # noqa: E731  # a figure, not a function of the test
+
+    def slow(genotypes):
+        return 1.0 + genotypes[:, 0]
+
     feasible = FeasibleSet(
         space,
         lambda genotypes: np.ones(len(genotypes), bool),

@@ -28,10 +28,10 @@ def examples() -> Iterator[Any]:
     """The smallest settings of every block, and each of its settings changed on its own."""
     for name in BLOCKS:
         cls = BLOCKS[name]
-        options = {field.name: _options(cls, field.name) for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        options = {field.name: _options(cls, field.name) for field in dataclasses.fields(cls)}
         least = {
             field.name: options[field.name][0]
-            for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+            for field in dataclasses.fields(cls)
             if field.default is dataclasses.MISSING
         }
         yield pytest.param(partial(cls, **least), id=name)
@@ -74,5 +74,5 @@ def test_examples_reach_every_setting_of_every_block() -> None:
     blocks = [example.values[0]() for example in examples()]
     for name in BLOCKS:
         own = [block for block in blocks if block.type == name]
-        for field in dataclasses.fields(BLOCKS[name]):  # type: ignore[arg-type]
+        for field in dataclasses.fields(BLOCKS[name]):
             assert len({getattr(block, field.name) for block in own}) > 1, (name, field.name)

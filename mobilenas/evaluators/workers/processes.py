@@ -67,6 +67,7 @@ class Processes(Site[ProcessWorker]):
         self._context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
         self._threads = None if count == 1 else max(1, _processors() // count)
         try:
+            # from this process to its own children, once for all of them: no file, and nothing of others
             self._evaluator = pickle.dumps(evaluator)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise InputError(
