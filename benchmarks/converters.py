@@ -120,7 +120,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def ratio(timing: Timing, other: Timing) -> float:
-    """Of latencies, visit by visit."""
+    """Of latencies, the median over visits: what slows a moment down slows both."""
     return round(float(np.median(np.divide(timing.visit_us, other.visit_us))), 4)
 
 

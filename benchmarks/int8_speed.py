@@ -9,8 +9,8 @@ holds nothing else.
 import sys
 from typing import Any
 
-import numpy as np
 from _record import record
+from converters import ratio
 
 from mobilenas import models
 from mobilenas.export import random_weights, write_tflite
@@ -35,11 +35,6 @@ def both(runner: Runner, graphs: list[OpGraph], protocol: TimingProtocol) -> lis
         if isinstance(timing, Failure):
             sys.exit(f"a file does not run: {timing.reason}")
     return list(zip(timings[::2], timings[1::2], strict=True))
-
-
-def ratio(timing: Timing, other: Timing) -> float:
-    """Of latencies, the median over visits: what slows a moment down slows both."""
-    return round(float(np.median(np.divide(timing.visit_us, other.visit_us))), 4)
 
 
 def op_profile(runner: Runner, graph: OpGraph) -> list[dict[str, Any]]:

@@ -60,6 +60,8 @@ def main() -> None:
         {
             "networks": len(p),
             "dtype": settings.dtype,
+            "seed": settings.seed,
+            "seconds": settings.seconds,
             "range_ms": [round(float(m.min()), 3), round(float(m.max()), 3)],
             "rmspe_percent": round(100 * float(np.sqrt(np.mean(errors**2))), 2),
             "bias_percent": round(100 * float(np.mean(errors)), 2),
