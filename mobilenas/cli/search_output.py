@@ -102,16 +102,22 @@ def _print_published(result: "SearchResult") -> None:
         print("no published network meets the same bounds")
         return
     shown = result.published[:SHOWN_PUBLISHED]
-    rows = [
-        (each.name, each.latency_ms, each.high_ms, _percent(each.accuracy), _percent(each.top1), each.macs, each.params)
-        for each in shown
-    ]
-    columns = ("published network", "predicted ms", "upper end", "accuracy", "published top-1", "MACs", "params")
-    print_table(columns, rows)
-    print(
-        f"{len(shown)} of {len(result.published)} published networks that meet the same bounds by the same rule and "
-        "table; published top-1 is ImageNet after full training, and no figure of this search compares with it"
-    )
+    columns: dict[str, list[object]] = {
+        "published network": [each.name for each in shown],
+        "predicted ms": [each.latency_ms for each in shown],
+        "upper end": [each.high_ms for each in shown],
+        "accuracy": [_percent(each.accuracy) for each in shown],
+        "published top-1": [_percent(each.top1) for each in shown],
+        "MACs": [each.macs for each in shown],
+        "params": [each.params for each in shown],
+    }
+    known = {name: column for name, column in columns.items() if any(column)}
+    print_table(tuple(known), list(zip(*known.values(), strict=True)))
+    of = f"{len(shown)} of {len(result.published)} published networks"
+    note = f"{of} that meet the same bounds by the same rule and table"
+    if "published top-1" in known:
+        note += "; published top-1 is ImageNet after full training, and no figure of this search compares with it"
+    print(note)
 
 
 def _percent(share: float | None) -> str:
