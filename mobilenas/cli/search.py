@@ -23,6 +23,7 @@ DATA_HELP = "A folder of images by class, digits, a torchvision data set by name
 
 
 def run(
+    context: typer.Context,
     target_ms: Annotated[float | None, typer.Option(help="Latency that the result must not exceed.")] = None,
     device: DeviceName = "pixel1",
     data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
@@ -89,12 +90,9 @@ def run(
     json: Json = False,
 ) -> None:
     """Searches and exports the winner; with --data it trains, measures and verifies it too."""
-    if target_ms is not None and resume is not None:
-        raise InputError(
-            f"--resume {resume} goes on with that run's own target, by which its trials were chosen; "
-            "give either it, or --target-ms and another folder to --out"
-        )
-    if target_ms is None and resume is None:
+    if resume is not None:
+        _refuse_settings_of(context, resume)
+    elif target_ms is None:
         raise InputError(
             "give --target-ms MILLISECONDS for a new search or --resume RUN for an old one; "
             "for example: mobilenas search --target-ms 75"
@@ -139,6 +137,17 @@ def run(
         print_json({**asdict(result), "run": str(folder)})
     else:
         print_result(result, folder)
+
+
+def _refuse_settings_of(context: typer.Context, resume: Path) -> None:
+    """A run goes on as it began, whatever is asked for later: that must not go unsaid."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in ("resume", "json") and source is not None and source.name == "COMMANDLINE":
+            raise InputError(
+                f"--resume {resume} goes on with that run's own settings, by which its trials were chosen; "
+                f"give either it, or --{name.replace('_', '-')} and another folder to --out"
+            )
 
 
 def _reward(name: str | None, hard: bool, *, usual: "RewardName") -> "RewardName":

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from mobilenas.errors import InputError
 from mobilenas.objectives import DEFAULT_RISK, Reward
 from mobilenas.settings import Settings, check
 
@@ -95,6 +96,8 @@ class SearchSettings(Settings):
         )
         fine = self.trial_timeout is None or 0 < self.trial_timeout < math.inf
         check(fine, "trial_timeout", self.trial_timeout, "seconds above 0")
+        if self.trial_timeout is not None and self.workers is None and self.ray is None:
+            raise InputError("trial_timeout ends hung workers, and there is none: give --workers 1 or more, or --ray")
         check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
 
     @staticmethod

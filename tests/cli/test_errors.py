@@ -66,6 +66,8 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
         (["search"], "--target-ms"),
         (["models", "--target-ms", "0"], "--target-ms needs --device"),
         (["search", "--target-ms", "3", "--resume", "run"], "--resume"),
+        (["search", "--resume", "run", "--workers", "4"], "or --workers and another folder to --out"),
+        (["search", "--resume", "run", "--device", "pixel1"], "or --device and another folder to --out"),
         (["search", "--resume", "nowhere"], "holds no run"),
         (["search", "--target-ms", "nan", "--device", "fake", "--out", "run"], "target_ms: nan"),
         (["search", "--target-ms", "-1", "--device", "fake", "--out", "run"], "target_ms: -1"),
@@ -75,6 +77,7 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
         (["search", "--target-ms", "75", "--out", "run", "--pareto-third", "size"], "give macs or params"),
         (["search", "--target-ms", "75", "--out", "run", "--also", "pixel1"], "give DEVICE=MILLISECONDS"),
         (["search", "--target-ms", "75", "--out", "run", "--risk", "0.9"], "risk: 0.9"),
+        (["search", "--target-ms", "75", "--out", "run", "--trial-timeout", "9"], "give --workers 1 or more"),
         (["search", "--target-ms", "75", "--out", "run", "--max-params", "-1"], "max_params: -1.0"),
         (["search", "--target-ms", "75", "--out", "run", "--evaluator", "short_training"], "give --data DATA"),
         ([*SEARCH, "--out", "run", "--evaluator", "imagenet_surrogate"], "takes no images"),
@@ -252,7 +255,7 @@ def test_a_run_is_not_overwritten(refused, table, tmp_path):
     said = refused(2, *SEARCH, "--out", tmp_path / "run")
     assert "holds a run with target_ms 0.0001, and its trials were chosen by that; give another --out" in said
     said = refused(2, *SEARCH, "--resume", tmp_path / "run")
-    assert "goes on with that run's own target" in said
+    assert "goes on with that run's own settings" in said
 
 
 @pytest.mark.parametrize("arguments", [("--verbose", "info", "nowhere.json"), ("info", "nowhere.json", "--verbose")])
