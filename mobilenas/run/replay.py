@@ -20,7 +20,7 @@ class Replay:
     def __init__(self, history: History) -> None:
         self._history = history
         self._reached, self._stored = 0, len(history)
-        self._rest = islice(history, self._stored)
+        self._rest: Iterator[Trial] = islice(history, self._stored)
 
     def __len__(self) -> int:
         return self._reached
@@ -55,6 +55,8 @@ class Replay:
                 "or with another table: start a new run with --out"
             )
         self._reached += 1
+        if not self.left:
+            self._rest = iter(())  # its file is open otherwise, as long as the run lasts
         return trial
 
     def extend(self, trials: Iterable[Trial]) -> None:

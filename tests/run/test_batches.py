@@ -10,6 +10,7 @@ from mobilenas.latency import Calibration, LatencyPredictor, LatencyTable, Measu
 from mobilenas.run import SearchSettings
 from mobilenas.run.trials import TrialLoop
 from mobilenas.searchers import SEARCHERS
+from mobilenas.searchers.random_search import RandomSearch
 from mobilenas.spaces.nas_bench_macro import NasBenchMacroSpace
 
 SPACE = NasBenchMacroSpace()
@@ -54,14 +55,14 @@ def target_ms(predictor):
 
 @pytest.fixture
 def make_loop(predictor, target_ms, tmp_path):
-    def make(evaluator, *, path="trials.jsonl", **changes):
+    def make(evaluator, *, path="trials.jsonl", note=lambda text: None, **changes):
         return TrialLoop(
             settings=SearchSettings(**{"target_ms": target_ms, "trials": 60, **changes}),
             space=SPACE,
             predictor=predictor,
             evaluator=evaluator,
             history=History.open(tmp_path / path),
-            note=lambda text: None,
+            note=note,
         )
 
     return make
@@ -164,3 +165,13 @@ def test_the_baseline_is_a_random_search_of_as_many_trials(make_loop):
     random.run(25)
     assert loop.random_accuracy() == max(trial.accuracy for trial in random)
     assert loop.random_accuracy() < max(trial.accuracy for trial in loop)
+
+
+def test_after_a_resume_the_best_is_still_that_of_the_whole_run(make_loop, monkeypatch):
+    monkeypatch.setattr(RandomSearch, "batch", 5)
+    said, again = [], []
+    make_loop(Sums(), path="whole.jsonl", note=said.append, searcher="random_search").run(40)
+    make_loop(Sums(), searcher="random_search").run(20)
+    make_loop(Sums(), note=again.append, searcher="random_search").run(40)
+    assert again == [text for text in said if int(text.split()[1].rstrip(":")) > 20]
+    assert len(said) > len(again)
