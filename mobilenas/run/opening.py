@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mobilenas.errors import InputError
 from mobilenas.evaluators import EVALUATORS, BatchEvaluator, CachedEvaluator
-from mobilenas.evaluators.workers import InProcess, Pool, Processes, Ray, Workers, room_for
+from mobilenas.evaluators.workers import InProcess, Pool, Processes, Ray, Workers, connect
 from mobilenas.export import DTYPES
 from mobilenas.latency import CompiledLatency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
 from mobilenas.latency.profiling import Progress
@@ -62,9 +62,9 @@ def opened_workers(folder: RunFolder, evaluator: BatchEvaluator | CachedEvaluato
     settings, limit_s = folder.settings, folder.settings.trial_timeout
     inner = evaluator.evaluator if isinstance(evaluator, CachedEvaluator) else evaluator
     if settings.ray is not None:
-        address = settings.ray
-        count = settings.workers or int(folder.once("workers", lambda: room_for(address)))
-        return Pool(Ray(inner, count, address), count, limit_s=limit_s, note=note)
+        cluster = connect(settings.ray)
+        count = settings.workers or int(folder.once("workers", lambda: cluster.room))
+        return Pool(Ray(inner, count, cluster), count, limit_s=limit_s, note=note)
     if settings.workers is not None:
         return Pool(Processes(inner, settings.workers), settings.workers, limit_s=limit_s, note=note)
     return InProcess(evaluator)

@@ -21,13 +21,13 @@ import json, sys
 from pathlib import Path
 from strange_evaluators import Strange
 from mobilenas import models
-from mobilenas.evaluators.workers import Job, Pool, Ray
+from mobilenas.evaluators.workers import Job, Pool, Ray, connect
 
 folder, plan, seconds, limit_s = Path(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
 arch = models.get("mobilenet_v3_small", resolution=32, num_classes=10)
 evaluator = Strange(folder, {int(seed): tuple(acts) for seed, acts in plan.items()}, seconds)
 found, notes, left = {}, [], list(range(5))
-with Pool(Ray(evaluator, 2, "local"), 2, limit_s=limit_s, note=notes.append) as workers:
+with Pool(Ray(evaluator, 2, connect("local")), 2, limit_s=limit_s, note=notes.append) as workers:
     for seed in left[:2]:
         workers.submit(Job(seed, arch, seed))
     for seed in [*left[2:], None, None]:
@@ -111,3 +111,38 @@ def test_a_cluster_that_does_not_answer_is_named():
     for address in ("127.0.0.1:1", "nonsense"):
         with pytest.raises(InputError, match=f"no Ray cluster answers at {address}: .*; run: ray start --head"):
             connect(address)
+
+
+LEAVING = """
+import sys, threading
+from pathlib import Path
+import ray
+from strange_evaluators import Strange
+from mobilenas.errors import InputError
+from mobilenas.evaluators.workers import Ray, connect
+
+evaluator = Strange(Path(sys.argv[1]), {})
+cluster = connect("local")
+site = Ray(evaluator, cluster.room, cluster)
+assert not connect("local").is_ours
+site.close()
+assert not ray.is_initialized()
+evaluator.lock = threading.Lock()
+try:
+    Ray(evaluator, 1, connect("local"))
+except InputError as error:
+    print(error)
+assert not ray.is_initialized()
+"""
+
+
+def test_a_ray_that_was_started_for_the_workers_ends_with_them(tmp_path):
+    pytest.importorskip("ray", reason="ray is not installed")
+    script = tmp_path / "leaving.py"
+    script.write_text(LEAVING)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment |= {"RAY_TMPDIR": "/tmp", "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the evaluator Strange cannot be sent to a cluster: " in done.stdout

@@ -3,11 +3,12 @@
 from mobilenas.evaluators.workers.in_process import InProcess
 from mobilenas.evaluators.workers.pool import Pool
 from mobilenas.evaluators.workers.processes import Processes
-from mobilenas.evaluators.workers.ray import Ray, room_for
+from mobilenas.evaluators.workers.ray import Cluster, Ray, connect
 from mobilenas.evaluators.workers.site import Crash, Message, Site, Worker, answer
 from mobilenas.evaluators.workers.workers import Job, Workers
 
 __all__ = [
+    "Cluster",
     "Crash",
     "InProcess",
     "Job",
@@ -19,5 +20,5 @@ __all__ = [
     "Worker",
     "Workers",
     "answer",
-    "room_for",
+    "connect",
 ]

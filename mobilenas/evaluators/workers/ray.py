@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mobilenas.errors import InputError
@@ -82,15 +83,22 @@ class Ray(Site[RayWorker]):
     Args:
         evaluator: What each actor evaluates with.
         count: How many there will be.
-        address: Of the cluster: "auto" for the one that runs on this machine, "local" for a new one.
+        cluster: The cluster; it is left when the site is closed.
 
     Raises:
-        InputError: If Ray is not installed, or no cluster answers.
+        InputError: If the evaluator cannot be sent.
     """
 
-    def __init__(self, evaluator: Evaluator, count: int, address: str) -> None:
-        self._ray, self._ours = connect(address)
-        self._evaluator = self._ray.put(evaluator)
+    def __init__(self, evaluator: Evaluator, count: int, cluster: "Cluster") -> None:
+        self._ray, self._cluster = cluster.ray, cluster
+        try:
+            self._evaluator = self._ray.put(evaluator)
+        except TypeError as error:
+            cluster.leave()
+            raise InputError(
+                f"the evaluator {type(evaluator).__name__} cannot be sent to a cluster: {str(error).splitlines()[0]} "
+                "leave out --ray"
+            ) from error
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         self._share = {"num_cpus": share([node.get("CPU", 0.0) for node in nodes], count)}
         if gpus := [node["GPU"] for node in nodes if node.get("GPU")]:
@@ -108,20 +116,46 @@ class Ray(Site[RayWorker]):
         return [by_answer[each] for each in ready]
 
     def close(self) -> None:
-        """Leaves the cluster; one that was started for this ends."""
-        if self._ours:
-            self._ray.shutdown()
+        """Leaves the cluster."""
+        self._cluster.leave()
 
 
-def connect(address: str) -> tuple[Any, bool]:
-    """The library, connected, and whether that was done here and not by the program around.
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A connection to a cluster.
+
+    Attributes:
+        ray: The library, connected.
+        is_ours: Whether it was connected for this, and not by the program around.
+    """
+
+    ray: Any
+    is_ours: bool
+
+    @property
+    def room(self) -> int:
+        """How many workers it has room for: one a GPU, or one a processor where there is none."""
+        resources = self.ray.cluster_resources()
+        return max(1, int(resources.get("GPU", 0) or resources.get("CPU", 1)))
+
+    def leave(self) -> None:
+        """Ends the connection, if it is ours; a cluster that was started for it ends too."""
+        if self.is_ours:
+            self.ray.shutdown()
+
+
+def connect(address: str) -> Cluster:
+    """Connects to a cluster.
+
+    Args:
+        address: HOST:PORT; "auto" for the cluster that runs on this machine, "local" for a new one.
 
     Raises:
         InputError: If Ray is not installed, or no cluster answers.
     """
     ray: Any = require("ray", "ray")
     if ray.is_initialized():
-        return ray, False
+        return Cluster(ray, is_ours=False)
     own = {"include_dashboard": False} if address == LOCAL else {}
     try:
         _reach(address)
@@ -131,7 +165,7 @@ def connect(address: str) -> tuple[Any, bool]:
         raise InputError(
             f"no Ray cluster answers at {address}: {reason}; run: ray start --head, or give --ray {LOCAL}"
         ) from error
-    return ray, True
+    return Cluster(ray, is_ours=True)
 
 
 def _reach(address: str) -> None:
@@ -139,17 +173,6 @@ def _reach(address: str) -> None:
     host, _, port = address.rpartition(":")
     if host and "/" not in host and port.isdecimal():
         socket.create_connection((host, int(port)), REACH_S).close()
-
-
-def room_for(address: str) -> int:
-    """How many workers a cluster has room for: one a GPU, or one a processor where there is none.
-
-    Raises:
-        InputError: If Ray is not installed, or no cluster answers.
-    """
-    ray, _ = connect(address)
-    resources = ray.cluster_resources()
-    return max(1, int(resources.get("GPU", 0) or resources.get("CPU", 1)))
 
 
 def share(capacities: Sequence[float], count: int) -> float:
