@@ -36,8 +36,10 @@ def search_bars(device: str) -> "Iterator[Bars]":
 def _trial_bar() -> "Iterator[Callable[[Progress], None]]":
     from rich import progress as rich
     from rich.console import Console
+    from rich.table import Column
 
-    columns = (rich.BarColumn(20), rich.TextColumn("{task.description}", markup=False))
+    text = rich.TextColumn("{task.description}", markup=False, table_column=Column())  # wraps on a narrow terminal
+    columns = (rich.BarColumn(20), text)
     with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("trials", total=None)
 

@@ -41,3 +41,15 @@ def test_it_is_quiet_without_a_terminal(capsys):
         profiled(1, 2)
         watch(Progress(evaluated=1, planned=2, fresh=1, seconds=1.0, best=TRIAL, feasible_share=0.5))
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_narrow_terminal_shows_all_of_it(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    for name, value in (("COLUMNS", "80"), ("TERM", "xterm"), ("FORCE_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    with search_bars("phone") as (profiled, watch):
+        profiled(1, 2)
+        watch(Progress(evaluated=120, planned=300, fresh=60, seconds=20.0, best=TRIAL, feasible_share=0.124))
+    said = capsys.readouterr().err
+    assert "profiling phone" in said
+    assert all(part in said for part in ("120 of 300 trials", "3 evaluations/s", "1 min 00 s left"))
