@@ -98,7 +98,7 @@ class _Search:
         self._device = Device.load(self._settings.device)
         self._space = opened_space(folder, source)
         self._evaluator = opened_evaluator(source, self._space)
-        workers = stack.enter_context(opened_workers(folder, self._evaluator, note))
+        self._workers = stack.enter_context(opened_workers(folder, self._evaluator, note))
         note(
             f"space {self._space.name}: {self._space.size:.2g} genotypes, {len(self._space.distinct_ops())} distinct "
             f"ops; profiling them takes about {profiling_seconds(self._space):.0f} s on a desktop processor"
@@ -116,7 +116,7 @@ class _Search:
             history=History.open(folder.trials_file),
             note=note,
             also=self._bounds[self._dtypes[0]],
-            workers=workers,
+            workers=self._workers,
             watch=watch,
         )
 
@@ -124,7 +124,7 @@ class _Search:
         """The whole way; what an interrupted run had done is taken from its folder."""
         self._loop.check_target()
         self._note(f"bounds: {feasible_text(self._loop.feasible_share())}")
-        self._loop.run(self._settings.trials)
+        self._try(self._settings.trials)
         tried: dict[Genotype, Measured] = {}
         while len(tried) < MOST_CANDIDATES:
             trial = self._candidate(tried)
@@ -144,6 +144,11 @@ class _Search:
             self._correct(trial, measured)
         raise self._missed(tried)
 
+    def _try(self, count: int) -> None:
+        """Further trials; then memory and GPUs belong to whoever measures and trains the winner."""
+        self._loop.run(count)
+        self._workers.rest()
+
     def _can_measure(self) -> bool:
         """Whether candidates are measured. A search on images insists on the device, if there is any way to it."""
         runner = open_runner(self._device)
@@ -156,7 +161,7 @@ class _Search:
         best = self._loop.best(excluded=tried)
         if best is None:
             try:
-                self._loop.run(max(2, self._settings.trials // 4))
+                self._try(max(2, self._settings.trials // 4))
             except TargetError as error:
                 self._note(str(error))
                 return None

@@ -121,6 +121,16 @@ def test_a_worker_that_somebody_kills_loses_nothing(pool, tmp_path):
     assert notes == [f"evaluation {seed + 1} failed and is tried again: its process was killed by SIGKILL"]
 
 
+def test_workers_that_rest_hold_no_process_and_go_on(pool, tmp_path):
+    workers, notes = pool({})
+    first = outcomes(workers, range(3))
+    workers.rest()
+    assert not any(alive(process) for _, process in begun(tmp_path))
+    second = outcomes(workers, range(3, 6))
+    assert {seed: each.accuracy for seed, each in (first | second).items()} == {seed: seed / 1000 for seed in range(6)}
+    assert not notes
+
+
 def test_what_the_evaluator_refuses_ends_the_search(pool):
     workers, _ = pool({1: ("refuse",)})
     with pytest.raises(InputError, match="images: 3 is not accepted; give a folder"):

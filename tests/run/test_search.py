@@ -297,3 +297,17 @@ def test_a_random_search_that_would_have_to_train_is_not_made_and_its_cost_is_sa
     assert all(each.top1 is None for each in result.published)  # they were published for other images
     print_result(result, tmp_path / "run")
     assert "random networks would be evaluated for about 1 min 20 s too" in capsys.readouterr().out
+
+
+def test_workers_rest_before_the_winner_is_trained(tmp_path, monkeypatch):
+    from mobilenas.evaluators import Evaluation
+    from mobilenas.evaluators.short_training import ShortTraining
+    from mobilenas.evaluators.workers import InProcess
+
+    seen = []
+    monkeypatch.setattr(ShortTraining, "__call__", lambda self, arch, *, seed: Evaluation(accuracy=0.5))
+    monkeypatch.setattr(InProcess, "rest", lambda self: seen.append("rest"))
+    search(tmp_path / "run", SearchSettings(**QUICK), note=seen.append)
+    said = [text.split(" for ")[0] for text in seen]
+    assert said.count("rest") == 1
+    assert said.index("rest") < said.index("training the winner")

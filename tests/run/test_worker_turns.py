@@ -56,6 +56,9 @@ class Shuffled(Workers):
         job = self._jobs.pop(self._picks.pop(0) % len(self._jobs))
         return job, BySeed()(job.arch, seed=job.seed)
 
+    def rest(self):
+        pass
+
     def close(self):
         pass
 

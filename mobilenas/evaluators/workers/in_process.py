@@ -30,5 +30,8 @@ class InProcess(Workers):
         job = self._jobs.pop(0)
         return job, self._evaluator(job.arch, seed=job.seed)
 
+    def rest(self) -> None:
+        """Nothing is held."""
+
     def close(self) -> None:
         """Nothing runs between two calls."""

@@ -87,11 +87,16 @@ class Pool(Workers, Generic[W]):
                     self._lose(worker, f"it took longer than {self._limit():.0f} s")
         return self._ended.popleft()
 
+    def rest(self) -> None:
+        """Kills the workers that have nothing to do: their memory, and their share of a GPU."""
+        while self._idle:
+            self._idle.pop().kill()
+
     def close(self) -> None:
         """Kills all workers."""
-        for worker in (*self._idle, *self._busy):
-            worker.kill()
-        self._idle, self._busy = [], {}
+        self.rest()
+        while self._busy:
+            self._busy.popitem()[0].kill()
         self._site.close()
 
     def _hand_out(self, attempt: _Attempt) -> None:

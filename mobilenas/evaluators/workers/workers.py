@@ -48,6 +48,10 @@ class Workers(ABC):
         """
 
     @abstractmethod
+    def rest(self) -> None:
+        """Gives back what is held for further evaluations; when one is submitted, it is had again."""
+
+    @abstractmethod
     def close(self) -> None:
         """Ends what runs, without waiting for it."""
 
