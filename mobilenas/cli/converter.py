@@ -9,12 +9,12 @@ from mobilenas.errors import InputError
 from mobilenas.extras import require
 from mobilenas.registry import unknown
 from mobilenas.verification.report import Report
+from mobilenas.verification.verify import ONE_DELEGATE
 
 if TYPE_CHECKING:
     from mobilenas.nn.tracing import ForeignModule
 
 CONVERTERS = ("litert-torch",)
-ONE_DELEGATE = "1 delegate partitions, outside: nothing"
 Via = Annotated[
     str | None,
     typer.Option(

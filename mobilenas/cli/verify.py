@@ -71,8 +71,11 @@ def run(
             f"--dtype {dtype}": dtype != "float32",
             "--float-io": float_io,
             "--data": data,
-            "--device without --target-ms": target is not None and target_ms is None,
         }
+        if target is not None and target_ms is None:
+            raise InputError(
+                f"no latency was promised of what --via {via} writes; give --target-ms, or leave out --device"
+            )
         report = _of_converter(via, file, model, against, weights, refused)
     else:
         arch, state = resolve_weights(against, weights)

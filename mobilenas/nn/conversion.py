@@ -1,10 +1,10 @@
-"""converted: a torch module as a TFLite file by litert-torch. Needs the extra `litert-torch`."""
+"""converted: a torch module as a TFLite file by litert-torch, whose extra it needs."""
 
 import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -31,21 +31,44 @@ def converted(module: nn.Module, shape: Shape) -> bytes:
     litert_torch = require("litert_torch", "litert-torch")
     height, width, channels = shape
     image = torch.zeros(1, channels, height, width)
-    module.eval()
-    with torch.inference_mode():
-        found = module(image)
-    if not isinstance(found, Tensor):
-        raise InputError(f"{type(module).__name__} gives {type(found).__name__}; give a module that gives one tensor")
-    outputs = [0] if found.dim() == 4 else None
+    outputs = [0] if answer(module, image).dim() == 4 else None
     try:
         with _quiet(), tempfile.TemporaryDirectory() as folder:
-            last = litert_torch.to_channel_last_io(module, args=[0], outputs=outputs).eval()
+            last = litert_torch.to_channel_last_io(module.eval(), args=[0], outputs=outputs).eval()
             path = Path(folder) / "model.tflite"
             litert_torch.convert(last, (image.permute(0, 2, 3, 1).contiguous(),)).export(str(path))
             return path.read_bytes()
     except Exception as error:  # whatever the converter meets
-        first = (str(error).strip() or type(error).__name__).partition("\n")[0]
-        raise InputError(f"litert-torch cannot convert {type(module).__name__}: {first[:300]}") from error
+        raise InputError(f"litert-torch cannot convert {type(module).__name__}: {_first_line(error)}") from error
+
+
+def answer(module: nn.Module, images: Tensor) -> Tensor:
+    """What a module gives in evaluation.
+
+    Args:
+        module: Anybody's.
+        images: Shape (N, C, H, W).
+
+    Raises:
+        InputError: If it does not take the images, or gives anything but one tensor with something for each.
+    """
+    try:
+        with torch.inference_mode():
+            found = module.eval()(images)
+    except Exception as error:  # anybody's code
+        sizes = "x".join(map(str, images.shape))
+        raise InputError(f"{type(module).__name__} does not take images {sizes}: {_first_line(error)}") from error
+    if not isinstance(found, Tensor):
+        raise InputError(f"{type(module).__name__} gives {type(found).__name__}; give a module that gives one tensor")
+    if not found.dim() or len(found) != len(images):
+        raise InputError(
+            f"{type(module).__name__} gives sizes {[*found.shape]} for {len(images)} images; give one each"
+        )
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0][:300]
 
 
 @contextmanager
@@ -54,7 +77,7 @@ def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

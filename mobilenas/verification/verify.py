@@ -204,20 +204,30 @@ def _interface_checks(inputs: Tensors, found: Tensors, graph: OpGraph, dtype: st
     element = "int8" if dtype == "int8" and not float_io else "float32"
     wanted_in = [{"shape": [1, *shape], "dtype": element} for shape in graph.input_shapes]
     wanted_out = [{"shape": list(shape), "dtype": element} for shape in output_shapes(graph, dtype)]
-    checks = []
-    for name, tensors, wanted in (("inputs", inputs, wanted_in), ("outputs", found, wanted_out)):
-        given = [{"shape": tensor["shape"], "dtype": tensor["dtype"]} for tensor in tensors]
-        checks.append(Check(name, given == wanted, tensor_words(given), tensor_words(wanted)))
-    return checks
+    return [tensor_check("inputs", inputs, wanted_in), tensor_check("outputs", found, wanted_out)]
 
 
-def tensor_words(tensors: Tensors) -> str:
-    """Types and shapes of inputs or outputs, for a check."""
+def tensor_check(name: str, tensors: Tensors, wanted: Tensors) -> Check:
+    """Whether inputs or outputs have the shapes and types that they should have."""
+    given = [{"shape": tensor["shape"], "dtype": tensor["dtype"]} for tensor in tensors]
+    return Check(name, given == wanted, _tensor_words(given), _tensor_words(wanted))
+
+
+def _tensor_words(tensors: Tensors) -> str:
     return ", ".join(f"{t['dtype']} {t['shape']}" for t in tensors)
 
 
+def delegate_words(operators: Sequence[str], undelegated: Sequence[str]) -> str:
+    """How many partitions XNNPACK makes of a file, and what it leaves out."""
+    outside = ", ".join(sorted(set(undelegated))) or "nothing"
+    return f"{operators.count('DELEGATE')} delegate partitions, outside: {outside}"
+
+
+ONE_DELEGATE = delegate_words(["DELEGATE"], [])
+"""What is said of a file that XNNPACK takes as a whole."""
+
+
 def _operator_checks(operators: Sequence[str], undelegated: Sequence[str], wanted: Sequence[str]) -> list[Check]:
-    delegates = operators.count("DELEGATE")
     rest = [name for name in operators if name != "DELEGATE"]
     unexpected = sorted({a for a, b in zip(rest, wanted, strict=False) if a != b}) or "none"
     found = f"{len(rest)}, unexpected: {unexpected}"
@@ -225,8 +235,8 @@ def _operator_checks(operators: Sequence[str], undelegated: Sequence[str], wante
         Check("operators", rest == list(wanted), found, f"the {len(wanted)} that lower() gives"),
         Check(
             "delegate",
-            delegates == 1 and not undelegated,
-            f"{delegates} delegate partitions, outside: {', '.join(sorted(set(undelegated))) or 'nothing'}",
+            operators.count("DELEGATE") == 1 and not undelegated,
+            delegate_words(operators, undelegated),
             "1 delegate partition and nothing outside",
         ),
     ]

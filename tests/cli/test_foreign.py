@@ -185,6 +185,11 @@ def test_what_a_converter_does_not_take(refused, own, tiny, arguments, said) -> 
     assert said in refused(2, "export", *arguments, "--out", "x.tflite")
 
 
+def test_a_converter_promises_no_latency(refused, own, table) -> None:
+    said = refused(2, "verify", "own_networks.py", "--against", own, "--via", "litert-torch", "--device", "fake")
+    assert "no latency was promised of what --via litert-torch writes; give --target-ms" in said
+
+
 def test_a_converter_that_is_not_installed(refused, own, monkeypatch, tmp_path) -> None:
     without(monkeypatch, "litert_torch")
     for arguments in (["export", own, "--out", "x.tflite"], ["verify", "own_networks.py", "--against", own]):
