@@ -9,6 +9,7 @@ from mobilenas.cli.arguments import AnyModels, BenchmarkBinary, DeviceName, Json
 from mobilenas.cli.network import LoadedNetwork, resolve_network
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
 from mobilenas.export import DTYPES
+from mobilenas.graph import OpSpec
 from mobilenas.latency import (
     Latency,
     LatencyPredictor,
@@ -71,11 +72,12 @@ def _predicted(network: LoadedNetwork, predictor: LatencyPredictor, device: Devi
     latency = predictor.predict(network.graph)
     if not network.other_forms:
         return latency
-    if measure and predictor.table.info.method == "measured" and open_runner(device).answers():
-        return latency.with_measured(measured_excerpts(device, network.other_forms, predictor.table.info.overhead_us))
-    count = sum(latency.counts.get(op, 0) for op in network.other_forms)
-    note(f"{network.name}: priced as if in the form that we write: {count} ops; {device.name} was not asked")
-    return latency
+    info, found, why = predictor.table.info, dict[OpSpec, float](), "was not asked"
+    if measure and info.method == "measured" and open_runner(device).answers():
+        found, why = measured_excerpts(device, network.other_forms, info.overhead_us), "does not run them by themselves"
+    if count := sum(latency.counts.get(op, 0) for op in network.other_forms if op not in found):
+        note(f"{network.name}: priced as if in the form that we write: {count} ops; {device.name} {why}")
+    return latency.with_measured(found)
 
 
 def _document(network: LoadedNetwork, latency: Latency, table: LatencyTable) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import pytest
 from fake_runner import latency_us
 
+from mobilenas.cli import predict
 from mobilenas.export import read_tflite
 from mobilenas.export.flatbuffer import FlatbufferModel
 from mobilenas.latency import LatencyTable
@@ -29,7 +30,7 @@ def test_predict_of_a_file_is_that_of_its_network(answer, table, tmp_path, tiny)
         assert found[key] == wanted[key]
 
 
-def test_what_no_delegate_takes_is_timed_as_it_stands(mobilenas, answer, table, tmp_path):
+def test_what_no_delegate_takes_is_timed_as_it_stands(mobilenas, answer, table, tmp_path, monkeypatch):
     window = {"filterHeight": 2, "filterWidth": 2, "strideH": 3, "strideW": 3, "padding": "VALID"}
     model, file = FlatbufferModel(), tmp_path / "net.tflite"
     image = model.input((1, 8, 8, 4), "in")
@@ -41,7 +42,10 @@ def test_what_no_delegate_takes_is_timed_as_it_stands(mobilenas, answer, table, 
     assert op["latency_ms"] == pytest.approx((latency_us(form.file()) - overhead_us) / 1e3)
     code, _, err = mobilenas("predict", file, "--device", "fake", "--no-measure")
     assert code == 0
-    assert "net: priced as if in the form that we write: 1 ops" in err
+    assert "net: priced as if in the form that we write: 1 ops; fake was not asked" in err
+    monkeypatch.setattr(predict, "measured_excerpts", lambda *given: {})  # as where the runtime refuses the operator
+    _, _, err = mobilenas("predict", file, "--device", "fake")
+    assert "net: priced as if in the form that we write: 1 ops; fake does not run them by themselves" in err
 
 
 def test_a_dtype_that_the_file_has_not(answer, refused, table, tmp_path, tiny):
