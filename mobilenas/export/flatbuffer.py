@@ -25,6 +25,7 @@ OPTIONS = {
     "MUL": "MulOptions",
     "CONCATENATION": "ConcatenationOptions",
     "SLICE": "SliceOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
     "RESHAPE": "ReshapeOptions",
     "TRANSPOSE": "TransposeOptions",
     "HARD_SWISH": "HardSwishOptions",

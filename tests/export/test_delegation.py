@@ -223,3 +223,17 @@ def test_uint8_is_timed_as_uint8(process):
     apart = process.request("inspect", found.file(), timeout_seconds=60)[0]
     assert [tensor["dtype"] for tensor in (*apart["inputs"], *apart["outputs"])] == ["uint8", "uint8"]
     assert apart["undelegated"] == []
+
+
+def test_a_part_that_masks_give_keeps_its_masks(process):
+    """Bounds of 0 that the masks leave out would be an empty image."""
+    quantization = Quantization(np.array([12 / 255], np.float32), 128, unsigned=True)
+    model = FlatbufferModel()
+    inputs = [model.input(SHAPE, "in", quantization)]
+    for name, bounds in (("begin", (0, 0, 0, 1)), ("end", (0, 0, 0, 3)), ("strides", (1, 1, 1, 1))):
+        inputs.append(model.constant(np.array(bounds, np.int32), name))
+    masks = {"beginMask": 7, "endMask": 7}
+    data = model.finish([model.operator("STRIDED_SLICE", inputs, (1, 8, 8, 2), masks, "part", quantization)], "a test")
+    (found,) = read_tflite(data).other_forms.values()
+    apart = process.request("inspect", found.file(), timeout_seconds=60)[0]
+    assert apart["outputs"][0]["shape"] == [1, 8, 8, 2]
