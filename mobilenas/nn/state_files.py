@@ -43,6 +43,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
     for name in WRAPPERS:
         if isinstance(data, Mapping) and isinstance(data.get(name), Mapping):
             data = data[name]
-    if not isinstance(data, Mapping) or not data or not all(torch.is_tensor(value) for value in data.values()):
+    if not isinstance(data, Mapping) or not data or not all(_is_dense(value) for value in data.values()):
         raise InputError(f"{path} holds no state dict; {ACCEPTED}")
     return {str(name).removeprefix("module."): value for name, value in data.items()}
+
+
+def _is_dense(value: object) -> bool:
+    """Whether it is a tensor with all its values, as parameters are."""
+    return isinstance(value, Tensor) and value.layout is torch.strided

@@ -170,6 +170,12 @@ def test_a_damaged_file(content, tmp_path) -> None:
         pretrained(models.get(NAME), str(tmp_path / "weights.pth"))
 
 
+def test_sparse_tensors_are_no_weights(state, tmp_path) -> None:
+    torch.save({name: tensor.to_sparse() for name, tensor in state.items()}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match="holds no state dict"):
+        pretrained(models.get(NAME), str(tmp_path / "weights.pth"))
+
+
 def test_a_pickle_that_carries_code_is_not_run(tmp_path, capsys) -> None:
     (tmp_path / "weights.pth").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(InputError, match="holds more than tensors, which may be code and is not run"):
