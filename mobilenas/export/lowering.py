@@ -19,6 +19,8 @@ DTYPES = ("float32", "float16", "int8")
 MAX_CONCATENATED = 5
 """XNNPACK takes no more tensors in one concatenation."""
 GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
+GELU_BEND = 0.044715 * GELU_SLOPE
+"""GELU is nearly x * sigmoid(GELU_SLOPE * x + GELU_BEND * x**3)."""
 LOGISTIC_BOUNDS = (0.0, 255 / 256)
 """TFLite demands scale 1/256 and zero point -128 of an int8 LOGISTIC."""
 
@@ -113,7 +115,7 @@ def _int8_gelu(spec: OpSpec) -> tuple[TfliteOp, ...]:
 
     Source: Hendrycks and Gimpel, arXiv 1606.08415, section 2, where it stands as a tanh.
     """
-    shape, slope, bend = spec.out_shape, GELU_SLOPE, 0.044715 * GELU_SLOPE
+    shape, slope, bend = spec.out_shape, GELU_SLOPE, GELU_BEND
     highest = 3 * (slope + 9 * bend)
     return (
         replace(binary("ADD", Input(), _scalar(3.0), shape, "relu6"), bounds=(0.0, 6.0)),

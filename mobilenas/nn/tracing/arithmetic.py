@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mobilenas.export.lowering import GELU_BEND, GELU_SLOPE
 from mobilenas.graph import OpKind
 from mobilenas.nn.tracing.rules import Call, rule
 from mobilenas.nn.tracing.translator import Translator
@@ -96,8 +97,7 @@ def gelu(call: Call) -> Value:
     x, to = call.value("self"), call.to
     if call["approximate"] == "none":
         return to.op(OpKind.GELU, x)
-    slope = 2 * math.sqrt(2 / math.pi)
-    factor = _linear(to, to.op(OpKind.MUL, x, x), 0.044715 * slope, slope)
+    factor = _linear(to, to.op(OpKind.MUL, x, x), GELU_BEND, GELU_SLOPE)
     return to.op(OpKind.MUL, x, to.op(OpKind.SIGMOID, to.op(OpKind.MUL, x, factor)))
 
 
