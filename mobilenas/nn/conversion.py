@@ -1,11 +1,6 @@
 """converted: a torch module as a TFLite file by litert-torch, whose extra it needs."""
 
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import torch
@@ -14,6 +9,7 @@ from torch import Tensor, nn
 from mobilenas.errors import InputError
 from mobilenas.extras import require
 from mobilenas.graph import Shape
+from mobilenas.nn.quiet import quiet
 
 
 def converted(module: nn.Module, shape: Shape) -> bytes:
@@ -33,7 +29,7 @@ def converted(module: nn.Module, shape: Shape) -> bytes:
     image = torch.zeros(1, channels, height, width)
     outputs = [0] if answer(module, image).dim() == 4 else None
     try:
-        with _quiet(), tempfile.TemporaryDirectory() as folder:
+        with quiet(), tempfile.TemporaryDirectory() as folder:
             last = litert_torch.to_channel_last_io(module.eval(), args=[0], outputs=outputs).eval()
             path = Path(folder) / "model.tflite"
             litert_torch.convert(last, (image.permute(0, 2, 3, 1).contiguous(),)).export(str(path))
@@ -69,16 +65,3 @@ def answer(module: nn.Module, images: Tensor) -> Tensor:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).partition("\n")[0][:300]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the converter says of itself."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

@@ -1,9 +1,6 @@
 """trace: a torch module as an op graph with weights."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +11,7 @@ from torch.fx import Node
 from mobilenas.errors import InputError
 from mobilenas.export.weights import Array
 from mobilenas.graph import OpGraph, Shape
+from mobilenas.nn.quiet import quiet
 from mobilenas.nn.tracing import arithmetic, layers, shapes
 from mobilenas.nn.tracing.rules import RULES, Call
 from mobilenas.nn.tracing.translator import Translator
@@ -47,7 +45,7 @@ def trace(module: nn.Module, *input_shapes: Shape) -> tuple[OpGraph, dict[str, A
     examples = tuple(torch.zeros(1, channels, height, width) for height, width, channels in input_shapes)
     training = module.training
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             program = torch.export.export(module.eval(), examples)
     except Exception as error:  # torch raises whatever a module leads to
         first = (str(error).strip() or type(error).__name__).partition("\n")[0]
@@ -55,19 +53,6 @@ def trace(module: nn.Module, *input_shapes: Shape) -> tuple[OpGraph, dict[str, A
     finally:
         module.train(training)
     return _Reader(program, Translator(*input_shapes)).read()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch says of its own tracing: warnings, and a logged traceback before it raises."""
-    log = logging.getLogger("torch._subclasses.fake_tensor")
-    was_disabled, log.disabled = log.disabled, True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.disabled = was_disabled
 
 
 class _Reader:
