@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mobilenas.errors import InputError
 from mobilenas.export.weights import Array, Weights
 from mobilenas.graph import OpGraph
 from mobilenas.nn.weights import module_of
@@ -30,8 +31,12 @@ def outputs(graph: OpGraph, weights: Weights, images: Array, *, exact: bool = Fa
         Shape (N, channels), or (N, channels, height, width) where the output is an image; float32, float64 if exact.
 
     Raises:
-        InputError: If the weights or the images do not fit the network.
+        InputError: If the network has several outputs, or the weights or the images do not fit it.
     """
+    if len(graph.outputs) != 1:
+        raise InputError(
+            f"the network gives {len(graph.outputs)} outputs; give one that gives scores or an image alone"
+        )
     module = module_of(graph, weights)
     precision, size = (torch.float64, BATCH // 2) if exact else (torch.float32, BATCH)  # the same memory
     module.to(precision)

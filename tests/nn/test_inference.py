@@ -27,6 +27,14 @@ def test_channels_last_in_and_batches_of_any_size() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_several_outputs_are_refused() -> None:
+    builder = GraphBuilder((6, 5, 3))
+    x = builder.conv2d(builder.inputs[0], 4, name="conv")
+    graph = builder.finish(x, builder.mean(x, name="mean"))
+    with pytest.raises(InputError, match="the network gives 2 outputs"):
+        outputs(graph, random_weights(graph), np.zeros((1, 6, 5, 3), np.float32))
+
+
 def test_exact_outputs_are_float64_to_the_end() -> None:
     """1 + 2**-30 is lost in float32, and with it what the fully connected layer makes of it."""
     builder = GraphBuilder((1, 1, 2))
