@@ -70,7 +70,7 @@ def run(
         max_drop=max_drop,
         seed=seed,
     )
-    _check_fit(settings, format, data)
+    _check_fit(settings, out, format, data)
     if via is not None:
         refused = {f"--format {format}": format != "tflite", f"--dtype {dtype}": dtype != "float32", "--data": data}
         name, found = _converted(via, model, weights, refused, verify)
@@ -113,7 +113,7 @@ def _converted(
     return module.name, converted_export(module, verify=verify)
 
 
-def _check_fit(settings: ExportSettings, format: str, data: str | None) -> None:
+def _check_fit(settings: ExportSettings, out: Path, format: str, data: str | None) -> None:
     """Options that say nothing here are refused, not ignored."""
     if format == "onnx" and settings.dtype != "float32":
         raise InputError(f"onnx files are float32, not {settings.dtype}; give --format tflite for {settings.dtype}")
@@ -121,6 +121,10 @@ def _check_fit(settings: ExportSettings, format: str, data: str | None) -> None:
         raise InputError(f"--float-io belongs to int8; inputs and outputs of {settings.dtype} are float32 anyway")
     if settings.fine_tuning_epochs and (settings.dtype != "int8" or data is None):
         raise InputError("--fine-tune belongs to --dtype int8 with --data; give both")
+    if out.suffix[1:] in FORMATS and out.suffix[1:] != format:
+        raise InputError(
+            f"{out} would be of the format {format}, and verify goes by the ending; give --format {out.suffix[1:]}"
+        )
 
 
 def _refusal(report: Report, out: Path, settings: ExportSettings) -> VerificationError:

@@ -103,6 +103,7 @@ def test_onnx(answer, refused, trained, tmp_path):
     ("arguments", "text"),
     [
         (["--format", "onnx", "--dtype", "int8"], "onnx files are float32"),
+        (["--format", "onnx", "--out", "net.tflite"], "net.tflite would be of the format onnx"),
         (["--float-io"], "--float-io belongs to int8"),
         (["--fine-tune", "2"], "--fine-tune belongs to --dtype int8 with --data"),
         (["--max-drop", "2"], "max_drop: 2.0 is not accepted"),
