@@ -1,6 +1,7 @@
 """Element types that a search's result may have."""
 
 from collections.abc import Callable
+from itertools import permutations
 
 import numpy as np
 
@@ -39,4 +40,4 @@ def dtypes_in_order(
         note("typical latency: " + ", ".join(f"{dtype} {ms:.3g} ms" for dtype, ms in typical_ms.items()))
         return sorted(AUTO_DTYPES, key=lambda dtype: typical_ms[dtype])
 
-    return tuple(folder.once("dtypes", ask))
+    return tuple(folder.once("dtypes", ask, lambda answer: answer in map(list, permutations(AUTO_DTYPES))))

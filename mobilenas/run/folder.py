@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mobilenas.errors import InputError, TargetError
+from mobilenas.errors import InputError, TargetError, shorten
 from mobilenas.run.settings import SearchSettings
 from mobilenas.storage import exclusive, read_json, write_json
 
@@ -99,24 +99,37 @@ class RunFolder:
         """A file under `checkpoints/`."""
         return self.path / "checkpoints" / f"{name}.safetensors"
 
-    def once(self, key: str, ask: Callable[[], Any]) -> Any:
+    def once(self, key: str, ask: Callable[[], Any], accepts: Callable[[Any], bool] = lambda answer: True) -> Any:
         """The journalled answer under `key`; asks and writes it down if there is none.
 
         Args:
             key: Names the question; the same in an undisturbed and a resumed run.
             ask: Gives the answer as JSON values.
+            accepts: Whether a journalled answer can be one of the question's.
+
+        Raises:
+            InputError: If the journal was damaged or cannot be written.
         """
         if key not in self._answers:
             answer = ask()
             _append(self.path / "journal.jsonl", {"key": key, "answer": answer})
             self._answers[key] = answer
+        if not accepts(self._answers[key]):
+            raise InputError(
+                f"{self.path / 'journal.jsonl'}: {key}: {shorten(self._answers[key])} is not accepted; "
+                "start a new run with --out"
+            )
         return self._answers[key]
 
     def log(self, text: str) -> None:
         """A line in `log.txt`, with the time."""
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{now} {text}\n")
+        path = self.path / "log.txt"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{now} {text}\n")
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}; mend that, then resume the run") from error
 
     def _read_settings(self) -> SearchSettings:
         document = read_json(self.run_file, "run")

@@ -63,11 +63,15 @@ def opened_workers(folder: RunFolder, evaluator: BatchEvaluator | CachedEvaluato
     inner = evaluator.evaluator if isinstance(evaluator, CachedEvaluator) else evaluator
     if settings.ray is not None:
         cluster = connect(settings.ray)
-        count = settings.workers or int(folder.once("workers", lambda: cluster.room))
+        count = settings.workers or folder.once("workers", lambda: cluster.room, _is_count)
         return Pool(Ray(inner, count, cluster), count, limit_s=limit_s, note=note)
     if settings.workers is not None:
         return Pool(Processes(inner, settings.workers), settings.workers, limit_s=limit_s, note=note)
     return InProcess(evaluator)
+
+
+def _is_count(answer: object) -> bool:
+    return isinstance(answer, int) and not isinstance(answer, bool) and answer >= 1
 
 
 def opened_space(folder: RunFolder, source: Source) -> SearchSpace:

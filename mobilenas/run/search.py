@@ -154,7 +154,7 @@ class _Search:
         runner = open_runner(self._device)
         if self._source.needs_device or not runner.has_connection:
             return runner.has_connection
-        return bool(self._folder.once("the device answers", runner.answers))
+        return bool(self._folder.once("the device answers", runner.answers, lambda answer: isinstance(answer, bool)))
 
     def _candidate(self, tried: dict[Genotype, Measured]) -> Trial | None:
         """The best trial that was not measured yet; further trials where the correction has left none."""

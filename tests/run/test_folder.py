@@ -184,3 +184,22 @@ def test_what_a_run_would_take_for_its_own_is_neither_used_nor_removed(tmp_path,
     with pytest.raises(InputError, match=f"holds {name}, which a run would take for its own"):
         RunFolder(tmp_path, SETTINGS).__enter__()
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_a_damaged_answer_of_the_journal_is_refused(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS) as folder:
+        assert folder.once("workers", lambda: 3) == 3
+    journal = tmp_path / "run" / "journal.jsonl"
+    journal.write_text(journal.read_text().replace("3", '"many"'))
+    with (
+        RunFolder(tmp_path / "run", None) as folder,
+        pytest.raises(InputError, match="workers: 'many' is not accepted; start a new run"),
+    ):
+        folder.once("workers", lambda: 3, lambda answer: isinstance(answer, int))
+
+
+def test_a_log_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS) as folder:
+        (tmp_path / "run" / "log.txt").mkdir()
+        with pytest.raises(InputError, match="cannot write .*log.txt"):
+            folder.log("something")
