@@ -201,5 +201,5 @@ def test_a_damaged_answer_of_the_journal_is_refused(tmp_path):
 def test_a_log_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     with RunFolder(tmp_path / "run", SETTINGS) as folder:
         (tmp_path / "run" / "log.txt").mkdir()
-        with pytest.raises(InputError, match="cannot write .*log.txt"):
+        with pytest.raises(InputError, match=r"cannot write .*log\.txt"):
             folder.log("something")
