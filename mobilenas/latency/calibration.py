@@ -116,6 +116,11 @@ class Calibration:
             f"held_out_error {self.error!r}, networks {self.networks}"
         )
 
+    @staticmethod
+    def is_outdated(text: str) -> bool:
+        """Whether `text` is a calibration of mobilenas 0.1's first tables, whose footprint was the weights alone."""
+        return ", knee_mb " in text
+
     @classmethod
     def from_text(cls, text: str) -> "Calibration":
         """Reads what `to_text` wrote.
@@ -126,10 +131,7 @@ class Calibration:
         fields = {name: value for name, _, value in (part.rpartition(" ") for part in text.split(", "))}
         names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks")
         if tuple(fields) != names:
-            raise ValueError(
-                f"the calibration must give {', '.join(names)}; a table of an earlier version is made anew: "
-                "mobilenas profile --fresh"
-            )
+            raise ValueError(f"the calibration must give {', '.join(names)}")
         numbers = [float(fields[name]) for name in names]
         if not all(math.isfinite(n) and n >= 0 for n in numbers):
             raise ValueError("the calibration has a number that is negative or not finite")

@@ -100,7 +100,7 @@ class Preamble:
 
     @classmethod
     def read(cls, lines: Sequence[str], path: Path) -> Self:
-        """Reads what `lines` gave.
+        """Reads what `lines` gave; a calibration of an earlier kind is left out and will be made anew.
 
         Raises:
             InputError: If a key is unknown or a value not accepted; the text names file and line.
@@ -110,11 +110,14 @@ class Preamble:
         eras: dict[str, float] = {}
         notes: list[str] = []
         calibration = rates = None
+        outdated = False
         for number, line in enumerate(lines, 1):
             key, _, value = (part.strip() for part in line[1:].partition(":"))
             try:
                 if key == NETWORK_KEY:
                     networks.append(CalibrationNetwork.from_text(value))
+                elif key == CALIBRATION_KEY and (outdated := Calibration.is_outdated(value)):
+                    pass
                 elif key == CALIBRATION_KEY:
                     calibration = Calibration.from_text(value)
                 elif key == RATES_KEY:
@@ -130,6 +133,8 @@ class Preamble:
             except ValueError as error:
                 raise InputError(f"{path} line {number}: {error}") from error
         _check(info, path)
+        if outdated:
+            networks = []  # their footprints are of the earlier kind; the ops are as good as ever
         return cls(info=info, networks=tuple(networks), calibration=calibration, rates=rates, notes=tuple(notes))
 
 

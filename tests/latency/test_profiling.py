@@ -198,6 +198,20 @@ def test_an_up_to_date_table_is_not_measured_again(fake_device, few_calibration_
     assert FakeRunner.calls
 
 
+def test_a_table_of_an_earlier_version_is_calibrated_anew_and_keeps_its_ops(fake_device, few_calibration_networks):
+    space = MnasNetSpace(resolution=32, num_classes=10)
+    up_to_date_table(fake_device, "float32", OPS[:4], space=space)
+    first = load_table(fake_device, "float32")
+    path = table_path(fake_device, "float32")
+    path.write_text(path.read_text().replace(", cache_mb ", ", knee_mb "))
+    FakeRunner.calls.clear()
+    second = up_to_date_table(fake_device, "float32", OPS[:4], space=space)
+    assert dict(second.ops) == dict(first.ops)
+    assert [network.name for network in second.networks] == [network.name for network in first.networks]
+    assert second.calibration == first.calibration
+    assert FakeRunner.calls
+
+
 def test_a_table_of_another_machine_is_measured_anew(fake_device, few_calibration_networks):
     notes = []
     up_to_date_table(fake_device, "float32", OPS[:4])

@@ -143,6 +143,15 @@ def test_a_calibration_that_no_device_has_is_refused(scale):
         Calibration.from_text(text.replace("scale 1.0", f"scale {scale}"))
 
 
+def test_a_table_of_an_earlier_version_keeps_its_rows_and_loses_its_calibration(path):
+    calibrated = LatencyTable.load(path)
+    path.write_text(path.read_text().replace(", cache_mb ", ", knee_mb "))
+    table = LatencyTable.load(path)
+    assert dict(table.ops) == dict(calibrated.ops)
+    assert table.networks == ()
+    assert table.calibration == LatencyTable(INFO, {}).calibration != calibrated.calibration
+
+
 def test_a_calibration_that_says_something_else_is_refused():
     with pytest.raises(ValueError, match="must give scale"):
         Calibration.from_text("x")
