@@ -77,7 +77,7 @@ def _predicted(network: LoadedNetwork, predictor: LatencyPredictor, device: Devi
         found, why = measured_excerpts(device, network.other_forms, info.overhead_us), "does not run them by themselves"
     if count := sum(latency.counts.get(op, 0) for op in network.other_forms if op not in found):
         note(f"{network.name}: priced as if in the form that we write: {count} ops; {device.name} {why}")
-    return latency.with_measured(found)
+    return predictor.predict(network.graph, found)
 
 
 def _document(network: LoadedNetwork, latency: Latency, table: LatencyTable) -> dict[str, Any]:

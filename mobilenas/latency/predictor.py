@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,25 +59,6 @@ class Latency:
     unmeasured: tuple[OpKey, ...]
     eras: Mapping[str, float]
     unit: Unit = Unit.MICROSECONDS
-
-    def with_measured(self, op_us: Mapping[OpSpec, float]) -> "Latency":
-        """The prediction with other prices of some ops, by which it and its interval move.
-
-        Args:
-            op_us: What each of them costs, in `unit`; those that are not in `by_op` are left out.
-        """
-        by_op: dict[OpKey, OpLatency] = {
-            op: OpLatency(us, 0.0, "measured") for op, us in op_us.items() if op in self.by_op
-        }
-        more_us = sum(self.counts[op] * (each.latency_us - self.by_op[op].latency_us) for op, each in by_op.items())
-        return replace(
-            self,
-            latency_us=self.latency_us + more_us,
-            low_us=self.low_us + more_us,
-            high_us=self.high_us + more_us,
-            by_op={op: by_op.get(op, each) for op, each in self.by_op.items()},
-            unmeasured=tuple(op for op in self.unmeasured if op not in by_op),
-        )
 
     @property
     def ms(self) -> float:
@@ -160,13 +141,17 @@ class LatencyPredictor:
         estimate = self._interpolation.estimate(key)
         return OpLatency(estimate.latency_us, estimate.error_us, "interpolated")
 
-    def predict(self, graph: OpGraph) -> Latency:
+    def predict(self, graph: OpGraph, measured_us: Mapping[OpSpec, float] | None = None) -> Latency:
         """The latency of a network.
+
+        Args:
+            graph: The network.
+            measured_us: Ops that were timed apart, in a form that the table does not speak of, and what they took.
 
         Raises:
             InputError: If the table is empty.
         """
-        prepared = self.prepare(graph)
+        prepared = self.prepare(graph, measured_us)
         total_us, half_us = self.predict_us(prepared)
         rates = self.table.rates
         return Latency(
@@ -181,14 +166,19 @@ class LatencyPredictor:
             unit=self.unit,
         )
 
-    def prepare(self, graph: OpGraph) -> "PreparedGraph":
+    def prepare(self, graph: OpGraph, measured_us: Mapping[OpSpec, float] | None = None) -> "PreparedGraph":
         """A network whose ops are looked up, for predictions again and again.
+
+        Args:
+            graph: The network.
+            measured_us: As for `predict`.
 
         Raises:
             InputError: If the table is empty.
         """
         counts = self._covering(graph)
-        by_op = {op: self.op_latency(op) for op in counts}
+        apart: dict[OpKey, OpLatency] = {op: OpLatency(us, 0.0, "measured") for op, us in (measured_us or {}).items()}
+        by_op = {op: apart[op] if op in apart else self.op_latency(op) for op in counts}
         return PreparedGraph(
             by_op=by_op,
             occurrences=counts,

@@ -31,14 +31,14 @@ def test_sum_of_ops_by_hand(graph):
     assert {cost.source for cost in latency.by_op.values()} == {"measured"}
 
 
-def test_other_prices_move_the_prediction_and_its_interval(graph):
-    latency = LatencyPredictor(table_of(graph, Calibration(error=0.02))).predict(graph)
+def test_ops_that_were_timed_apart_are_calibrated_as_those_of_the_table(graph):
+    predictor = LatencyPredictor(table_of(graph, Calibration(scale=1.1, error=0.02)))
+    latency = predictor.predict(graph)
     (hard_swish,) = (op for op in graph.op_counts() if op.kind is OpKind.HARD_SWISH)
-    moved = latency.with_measured({hard_swish: 130.0})
-    for name in ("ms", "low_ms", "high_ms"):
-        assert getattr(moved, name) == pytest.approx(getattr(latency, name) + 2 * (130 - 30) / 1e3)
+    moved = predictor.predict(graph, {hard_swish: 130.0})
+    assert moved.ms - latency.ms == pytest.approx(1.1 * 2 * (130 - 30) / 1e3)
     assert moved.by_op[hard_swish].latency_us == 130
-    assert latency.with_measured({}) == latency
+    assert predictor.predict(graph) == latency == predictor.predict(graph, {})
 
 
 def test_footprint_is_paid_beyond_the_cache(graph):
