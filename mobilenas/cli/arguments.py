@@ -117,6 +117,10 @@ def resolve_device(name: str | None, benchmark_binary: str | None = None) -> Dev
     device = Device.load(name or "host")
     if benchmark_binary is None:
         return device
+    if device.runner != "adb":
+        raise InputError(
+            f"--benchmark-binary is for phones, and the runner of device {device.name} is {device.runner}; leave it out"
+        )
     return replace(device, options={**device.options, "benchmark_binary": benchmark_binary})
 
 

@@ -38,7 +38,9 @@ def run(
     model: Annotated[list[str] | None, typer.Option(help="A network; may be given several times.")] = None,
     dtype: Dtype = "float32",
     resolution: Resolution = None,
-    classes: Annotated[int, typer.Option(help="Number of classes of the space's networks.")] = 1000,
+    classes: Annotated[
+        int | None, typer.Option(help="Number of classes; of a space 1000, of a model its own unless given.")
+    ] = None,
     share: Annotated[
         float | None,
         typer.Option(help="Measure only this share of the space's ops, the most telling ones; interpolate the others."),
@@ -60,9 +62,9 @@ def run(
     json: Json = False,
 ) -> None:
     """Measures what the table lacks; an interrupted run goes on where it stopped."""
-    positive("classes", classes)
-    if resolution is not None:
-        positive("resolution", resolution)
+    for name, value in (("classes", classes), ("resolution", resolution)):
+        if value is not None:
+            positive(name, value)
     if share is not None and not 0 < share <= 1:
         raise FieldError("share", share, "a number above 0, at most 1")
     target = resolve_device(device, benchmark_binary)
@@ -138,12 +140,16 @@ def _source(name: str) -> LatencyTable:
 
 
 def _ops(
-    space: str | None, model: list[str], resolution: int | None, classes: int
+    space: str | None, model: list[str], resolution: int | None, classes: int | None
 ) -> tuple[list[OpSpec], SearchSpace | None]:
     if space and model:
         raise InputError("--space and --model exclude each other; give one of them")
     if model:
-        archs = [resolve_model(name).resized(resolution=resolution) for name in model]
+        archs = [resolve_model(name).resized(resolution=resolution, num_classes=classes) for name in model]
         return [op for arch in archs for op in arch.graph().op_counts()], None
-    chosen = open_space(space or "mnasnet", resolution=224 if resolution is None else resolution, num_classes=classes)
+    chosen = open_space(
+        space or "mnasnet",
+        resolution=224 if resolution is None else resolution,
+        num_classes=1000 if classes is None else classes,
+    )
     return sorted(chosen.distinct_ops(), key=str), chosen

@@ -39,6 +39,7 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
         (["profile", "--device", "fake", "--space", "narnia"], "narnia"),
         (["profile", "--device", "fake", "--resolution", "0"], "resolution"),
         (["profile", "--device", "fake", "--classes", "0"], "classes"),
+        (["profile", "--device", "fake", "--benchmark-binary", "x"], "--benchmark-binary is for phones"),
         (["profile", "--device", "fake", "--share", "0"], "share"),
         (["profile", "--device", "fake", "--share", "0.5", "--model", "mobilenet_v2"], "--share"),
         (["profile", "--device", "fake", "--from", "toaster"], "unknown device 'toaster'"),

@@ -151,6 +151,13 @@ def test_workers_that_do_not_start_end_the_search(tmp_path, monkeypatch):
         outcomes(workers, range(3))
 
 
+def test_workers_that_hang_while_they_start_end_the_search(tmp_path, monkeypatch):
+    site = Processes(Strange(tmp_path, {}), 2)
+    monkeypatch.setattr(site, "start_limit_s", 0.0)
+    with Pool(site, 2) as workers, pytest.raises(InputError, match="workers do not start: it took longer than 0 s"):
+        outcomes(workers, range(3))
+
+
 def test_the_limit_is_ten_times_the_median_and_at_least_ten_minutes(pool):
     workers, _ = pool({})
     assert workers._limit() == float("inf")

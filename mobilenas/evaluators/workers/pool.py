@@ -27,12 +27,14 @@ class _Attempt:
     Attributes:
         job: The job.
         number: The how-manieth attempt, from 1.
-        since: When the worker began; infinite while it is still starting.
+        since: When the worker was given it, and from when on it worked at it.
+        has_begun: Whether it works at it, or is still starting.
     """
 
     job: Job
+    since: float
     number: int = 1
-    since: float = math.inf
+    has_begun: bool = False
 
 
 class Pool(Workers, Generic[W]):
@@ -71,7 +73,7 @@ class Pool(Workers, Generic[W]):
         Raises:
             InputError: If none can be started.
         """
-        self._hand_out(_Attempt(job))
+        self._hand_out(job, number=1)
 
     def next_ended(self) -> tuple[Job, Evaluation]:
         """Waits for the next evaluation that ends.
@@ -83,8 +85,8 @@ class Pool(Workers, Generic[W]):
             for worker in self._site.with_news(list(self._busy), self._seconds_to_wait()):
                 self._hear(worker)
             for worker, attempt in list(self._busy.items()):
-                if time.monotonic() - attempt.since > self._limit():
-                    self._lose(worker, f"it took longer than {self._limit():.0f} s")
+                if time.monotonic() > self._ends(attempt):
+                    self._lose(worker, f"it took longer than {self._limit_of(attempt):.0f} s")
         return self._ended.popleft()
 
     def rest(self) -> None:
@@ -99,13 +101,11 @@ class Pool(Workers, Generic[W]):
             self._busy.popitem()[0].kill()
         self._site.close()
 
-    def _hand_out(self, attempt: _Attempt) -> None:
-        if self._idle:
-            worker, attempt = self._idle.pop(), replace(attempt, since=time.monotonic())
-        else:
-            worker = self._site.launch()
-        worker.send(attempt.job)
-        self._busy[worker] = attempt
+    def _hand_out(self, job: Job, number: int) -> None:
+        has_begun = bool(self._idle)
+        worker = self._idle.pop() if has_begun else self._site.launch()
+        worker.send(job)
+        self._busy[worker] = _Attempt(job, time.monotonic(), number, has_begun)
 
     def _hear(self, worker: W) -> None:
         message, attempt = worker.receive(), self._busy[worker]
@@ -115,7 +115,7 @@ class Pool(Workers, Generic[W]):
             self._lose(worker, message.reason)
         elif message is None:
             self._lost_starts = 0
-            self._busy[worker] = replace(attempt, since=time.monotonic())
+            self._busy[worker] = replace(attempt, since=time.monotonic(), has_begun=True)
         else:
             self._durations_s.append(time.monotonic() - attempt.since)
             self._ended.append((attempt.job, message))
@@ -127,25 +127,32 @@ class Pool(Workers, Generic[W]):
         attempt = self._busy.pop(worker)
         worker.kill()
         job = attempt.job
-        if attempt.since == math.inf:
+        if not attempt.has_begun:
             self._lost_starts += 1
             if self._lost_starts == STARTS:
                 raise InputError(f"workers do not start: {reason}; leave out --workers and --ray")
-            self._hand_out(attempt)
+            self._hand_out(job, attempt.number)
         elif attempt.number < ATTEMPTS:
             self._note(f"evaluation {job.number + 1} failed and is tried again: {reason}")
-            self._hand_out(_Attempt(job, attempt.number + 1))
+            self._hand_out(job, attempt.number + 1)
         else:
             detail = f"failed {ATTEMPTS} times, the last time: {reason}"
             self._ended.append((job, Evaluation(accuracy=0.0, status="failed", detail=detail)))
 
     def _limit(self) -> float:
+        """Of an evaluation, in seconds."""
         if self._limit_s is not None:
             return self._limit_s
         return max(LEAST_LIMIT_S, TIMES_MEDIAN * median(self._durations_s)) if self._durations_s else math.inf
 
+    def _limit_of(self, attempt: _Attempt) -> float:
+        return self._limit() if attempt.has_begun else self._site.start_limit_s
+
+    def _ends(self, attempt: _Attempt) -> float:
+        """When it counts as hung."""
+        return attempt.since + self._limit_of(attempt)
+
     def _seconds_to_wait(self) -> float | None:
-        """Until the first evaluation hangs; None where none can."""
-        first = min((attempt.since for attempt in self._busy.values()), default=math.inf)
-        left = first + self._limit() - time.monotonic()
-        return None if left == math.inf else max(left, 0.0)
+        """Until the first worker hangs; None where none can."""
+        first = min(map(self._ends, self._busy.values()), default=math.inf)
+        return None if first == math.inf else max(first - time.monotonic(), 0.0)

@@ -1,5 +1,6 @@
 """Workers on a Ray cluster: the processors or GPUs of this machine, or of many."""
 
+import math
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ class Ray(Site[RayWorker]):
     Raises:
         InputError: If the evaluator cannot be sent.
     """
+
+    start_limit_s = math.inf
 
     def __init__(self, evaluator: Evaluator, count: int, cluster: "Cluster") -> None:
         self._ray, self._cluster = cluster.ray, cluster

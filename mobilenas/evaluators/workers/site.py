@@ -45,7 +45,14 @@ W = TypeVar("W", bound=Worker)
 
 
 class Site(ABC, Generic[W]):
-    """Starts workers, and listens to them."""
+    """Starts workers, and listens to them.
+
+    Attributes:
+        start_limit_s: Seconds after which a worker that has not started counts as hung; infinite where it may wait for
+            others to make room.
+    """
+
+    start_limit_s = 600.0
 
     @abstractmethod
     def launch(self) -> W:
