@@ -67,7 +67,13 @@ class Data:
         kept = dict(self.table) if rows is None else {op: self.table[op] for op in rows}
         predictor = LatencyPredictor(LatencyTable(self.table.info, kept, calibration=Calibration()))
         fitted = [
-            CalibrationNetwork(n.name, op_sum(predictor, GRAPHS[n.name]), n.footprint_bytes, n.measured_us)
+            CalibrationNetwork.of(
+                n.name,
+                GRAPHS[n.name].op_counts(),
+                lambda op: predictor.op_latency(op).latency_us,
+                footprint_bytes=n.footprint_bytes,
+                measured_us=n.measured_us,
+            )
             for n in self.drawn(count, draw)
         ]
         return LatencyPredictor(LatencyTable(self.table.info, kept, tuple(fitted)))

@@ -109,13 +109,16 @@ def run(
                 "us_per_mb": calibration.us_per_mb,
                 "cache_mb": calibration.cache_mb,
                 "error": calibration.error,
+                "depthwise": calibration.depthwise,
+                "activation": calibration.activation,
                 "unit": table.info.unit,
             }
         )
         return
     print(f"{path}: {len(table)} ops, calibrated on {calibration.networks} networks")
     print(
-        f"latency = {calibration.scale:.3f} x sum of ops + {calibration.us_per_mb:.1f} {table.info.unit} per MB of "
+        f"latency = {calibration.scale:.3f} x (ops + {calibration.depthwise:.2f} x depthwise convolutions + "
+        f"{calibration.activation:.2f} x activations) + {calibration.us_per_mb:.1f} {table.info.unit} per MB of "
         f"weights and activations beyond {calibration.cache_mb:.1f} MB; held-out error {100 * calibration.error:.1f} %"
     )
 

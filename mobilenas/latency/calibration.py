@@ -1,11 +1,14 @@
 """Calibration: from a sum of isolated ops to a whole network."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from mobilenas.graph import ELEMENTWISE, OpKind, OpSpec
+from mobilenas.latency.op_key import OpKey
 
 Floats = npt.NDArray[np.float64]
 Values = float | Floats
@@ -14,13 +17,21 @@ LEAST_NETWORKS, LEAST_BEYOND = 8, 5
 """Networks that a footprint term needs, and how many of them must lie beyond its knee: a few fix no slope."""
 HUBER_SHARE = 0.03
 """Relative residual beyond which a network counts linearly instead of quadratically."""
+PART_SPREAD = 0.15
+"""How far, relative to other ops, depthwise convolutions and activations are taken to lie, before networks say."""
+NETWORK_SPREAD = 0.025
+"""How far, relatively, networks lie from the fit."""
 UNCALIBRATED_ERROR = 0.10
 """Relative error assumed of a plain sum of ops (measured: RMSPE 5.4 %, docs/latency.md)."""
 MOST_SCALE = 1000.0
-LEAST_SCALE = 0.1
-"""Even where the networks seem to depend on nothing but their footprint, ops cost something."""
+LEAST_SCALE, LEAST_FACTOR, MOST_FACTOR = 0.1, 0.5, 2.0
+"""Even where the networks seem to depend on nothing but their footprint, ops of every kind cost something."""
 LEAST_ERROR = 0.01
 """No interval is narrower than what measuring itself repeats to."""
+MOST_KNEES = 16
+"""Of those that networks hold, spread over them."""
+ROUNDS = 8
+"""Of reweighting; the weights stand after a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +43,46 @@ class CalibrationNetwork:
         op_sum_us: Sum of its isolated ops.
         footprint_bytes: Bytes of its weights and of the activations alive at its peak.
         measured_us: Its latency, the cost of starting an inference taken off.
+        depthwise_us: Of the sum, what its depthwise convolutions take.
+        activation_us: Of the sum, what its activations take that are ops of their own.
     """
 
     name: str
     op_sum_us: float
     footprint_bytes: int
     measured_us: float
+    depthwise_us: float = 0.0
+    activation_us: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        ops: Mapping[OpSpec, int],
+        op_us: Callable[[OpSpec], float],
+        *,
+        footprint_bytes: int,
+        measured_us: float,
+    ) -> "CalibrationNetwork":
+        """A network by its ops, how often it has each, and what each takes by itself."""
+        totals = dict.fromkeys(OpKind, 0.0)
+        for op, count in ops.items():
+            totals[op.kind] += count * op_us(op)
+        return cls(
+            name,
+            sum(totals.values()),
+            footprint_bytes,
+            measured_us,
+            depthwise_us=totals[OpKind.DEPTHWISE_CONV2D],
+            activation_us=sum(totals[kind] for kind in sorted(ELEMENTWISE)),
+        )
 
     def to_text(self) -> str:
         """One line for the table's preamble."""
-        values = (self.name, f"{self.op_sum_us:.2f}", str(self.footprint_bytes), f"{self.measured_us:.2f}")
-        return FIELDS_SEPARATOR.join(values)
+        parts = (self.depthwise_us, self.activation_us)
+        values = (self.op_sum_us, self.footprint_bytes, self.measured_us, *(parts if any(parts) else ()))
+        texts = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in values)
+        return FIELDS_SEPARATOR.join((self.name, *texts))
 
     @classmethod
     def from_text(cls, text: str) -> "CalibrationNetwork":
@@ -51,29 +91,37 @@ class CalibrationNetwork:
         Raises:
             ValueError: If it is malformed or a number is not positive and finite.
         """
-        name, op_sum_us, footprint_bytes, measured_us = text.split(FIELDS_SEPARATOR)
-        network = cls(name, float(op_sum_us), int(footprint_bytes), float(measured_us))
+        name, op_sum_us, footprint_bytes, measured_us, *parts = text.split(FIELDS_SEPARATOR)
+        if len(parts) not in (0, 2):
+            raise ValueError(f"calibration network {name!r} has {4 + len(parts)} fields; give 4 or 6")
+        network = cls(name, float(op_sum_us), int(footprint_bytes), float(measured_us), *map(float, parts))
         times = (network.op_sum_us, network.measured_us)
         if network.footprint_bytes < 0 or not all(math.isfinite(time) and time > 0 for time in times):
             raise ValueError(f"calibration network {name!r} has a number that is not positive")
+        if not all(0 <= float(part) <= network.op_sum_us for part in parts):
+            raise ValueError(f"calibration network {name!r} has a part that is more than its sum")
         return network
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """latency = scale * sum(ops) + us_per_mb * max(0, F - cache_mb), F the megabytes of a network's footprint.
+    """latency = scale * sum(factor * op) + us_per_mb * max(0, F - cache_mb), F the megabytes of a network's footprint.
 
     The footprint is all weights and the activations alive at the peak (`OpGraph.footprint_bytes`). Isolated ops find
-    what they read in the cache; a network streams it: beyond what the cache keeps every further megabyte costs.
+    what they read in the cache; a network streams it: beyond what the cache keeps every further megabyte costs. What
+    does little work for what it reads, depthwise convolutions and activations, differs from the rest, by a factor.
 
     Attributes:
         scale: Factor on the sum of isolated ops.
         us_per_mb: Microseconds a megabyte of footprint beyond the cache.
         cache_mb: Megabytes that stay in the cache.
-        error: Relative standard error on networks that were left out of the fit.
+        error: Root mean square of relative errors on networks left out of the fit.
         networks: How many networks it was fitted on.
+        depthwise: Further factor on depthwise convolutions.
+        activation: Further factor on activations that are ops of their own.
 
-    Source: measured on this project's reference host: RMSPE 1.7 % from 20 networks, against 5.4 % for the plain sum.
+    Source: measured on this project's reference host: RMSPE 2.4 % from 20 networks, 2.6 % without the two further
+    factors, 8.9 % for the plain sum (`benchmarks/predictor_error.py`).
     """
 
     scale: float = 1.0
@@ -81,9 +129,24 @@ class Calibration:
     cache_mb: float = 0.0
     error: float = UNCALIBRATED_ERROR
     networks: int = 0
+    depthwise: float = 1.0
+    activation: float = 1.0
+
+    def factor(self, key: OpKey) -> float:
+        """What an op's own latency counts as in the sum."""
+        if not isinstance(key, OpSpec):
+            return 1.0
+        if key.kind is OpKind.DEPTHWISE_CONV2D:
+            return self.depthwise
+        return self.activation if key.kind in ELEMENTWISE else 1.0
 
     def network_us(self, op_sum_us: Values, footprint_bytes: Values) -> Floats:
-        """Latency of networks from the sums of their ops and their footprints; numbers or arrays of them."""
+        """Latency of networks from the sums of their ops, times their factors, and their footprints.
+
+        Args:
+            op_sum_us: A number or an array.
+            footprint_bytes: A number or an array.
+        """
         beyond = np.maximum(0.0, np.asarray(footprint_bytes) / 1e6 - self.cache_mb)
         return np.asarray(self.scale * np.asarray(op_sum_us) + self.us_per_mb * beyond, np.float64)
 
@@ -91,29 +154,26 @@ class Calibration:
     def fit(cls, networks: Sequence[CalibrationNetwork]) -> "Calibration":
         """Fits to relative errors, robustly; the knee by leave-one-out.
 
-        With fewer than eight networks the footprint term is left out; with none the sum stands as it is.
+        With fewer than eight networks only the scale is fitted; with none the sum stands as it is.
         """
         if not networks:
             return cls()
-        sums = np.array([n.op_sum_us for n in networks])
-        megabytes = np.array([n.footprint_bytes for n in networks]) / 1e6
-        measured = np.array([n.measured_us for n in networks])
-        # every candidate knee: no footprint term at all, none kept, or what some of the networks hold
-        kept = np.sort(megabytes)[: max(len(networks) - LEAST_BEYOND, 0)]
-        knees = [math.inf, 0.0, *kept] if len(networks) >= LEAST_NETWORKS else [math.inf]
-        best = min(knees, key=lambda knee: _left_out_error(sums, megabytes, measured, knee))
-        scale, slope = _solve(sums, megabytes, measured, best)
-        error = max(_left_out_error(sums, megabytes, measured, best), LEAST_ERROR)
+        data = _Data(networks)
+        best = min(data.knees(), key=data.left_out_error)
+        solution = data.solve(best, np.ones(len(networks), bool))
+        error = max(data.left_out_error(best), LEAST_ERROR)
         if len(networks) < 5:
             error = max(error, UNCALIBRATED_ERROR / 2)
-        knee = float(best) if math.isfinite(best) else float(megabytes.max())
-        return cls(float(scale), float(slope), knee, float(error), len(networks))
+        scale, slope, depthwise, activation = solution.tolist()
+        knee = best if math.isfinite(best) else data.most_megabytes
+        return cls(scale, slope, knee, error, len(networks), depthwise / scale, activation / scale)
 
     def to_text(self) -> str:
         """One line for the table's preamble."""
         return (
             f"scale {self.scale!r}, us_per_mb {self.us_per_mb!r}, cache_mb {self.cache_mb!r}, "
-            f"held_out_error {self.error!r}, networks {self.networks}"
+            f"held_out_error {self.error!r}, networks {self.networks}, "
+            f"depthwise {self.depthwise!r}, activation {self.activation!r}"
         )
 
     @staticmethod
@@ -129,49 +189,107 @@ class Calibration:
             ValueError: If it is malformed or a number is negative or not finite.
         """
         fields = {name: value for name, _, value in (part.rpartition(" ") for part in text.split(", "))}
-        names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks")
-        if tuple(fields) != names:
+        names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks", "depthwise", "activation")
+        if tuple(fields) not in (names, names[:5]):
             raise ValueError(f"the calibration must give {', '.join(names)}")
-        numbers = [float(fields[name]) for name in names]
+        numbers = [float(value) for value in fields.values()]
         if not all(math.isfinite(n) and n >= 0 for n in numbers):
             raise ValueError("the calibration has a number that is negative or not finite")
-        scale, us_per_mb, cache_mb, error, count = numbers
+        scale, us_per_mb, cache_mb, error, count, *factors = numbers
         if not MOST_SCALE >= scale >= 1 / MOST_SCALE:
             raise ValueError(
                 f"the calibration's scale must be from {1 / MOST_SCALE:g} to {MOST_SCALE:g}, not {scale:g}"
             )
-        return cls(scale, us_per_mb, cache_mb, error, int(count))
+        if not all(LEAST_FACTOR <= factor <= MOST_FACTOR for factor in factors):
+            raise ValueError(f"the calibration's factors must be from {LEAST_FACTOR:g} to {MOST_FACTOR:g}")
+        return cls(scale, us_per_mb, cache_mb, error, int(count), *factors)
 
 
-def _solve(sums: Floats, megabytes: Floats, measured: Floats, knee: float) -> tuple[float, float]:
-    """Least relative squares for (scale, slope >= 0), large residuals weighted down (Huber)."""
-    beyond = np.maximum(0.0, megabytes - knee) if math.isfinite(knee) else np.zeros_like(megabytes)
-    columns = np.stack([sums, beyond], axis=1) / measured[:, None]
-    weights = np.ones(len(sums))
-    scale, slope = 1.0, 0.0
-    for _ in range(8):
-        weighted = columns * weights[:, None]
-        used = weighted if beyond.any() else weighted[:, :1]
-        solution = np.linalg.lstsq(used, weights, rcond=None)[0]
-        if len(solution) == 2 and solution[1] < 0:
-            solution = np.linalg.lstsq(weighted[:, :1], weights, rcond=None)[0]
-        if len(solution) == 2 and solution[0] < LEAST_SCALE:
-            rest = np.linalg.lstsq(weighted[:, 1:], weights - LEAST_SCALE * weighted[:, 0], rcond=None)[0]
-            solution = np.array([LEAST_SCALE, max(float(rest[0]), 0.0)])
-        scale, slope = float(solution[0]), float(solution[1]) if len(solution) == 2 else 0.0
-        residuals = np.abs(scale * columns[:, 0] + slope * columns[:, 1] - 1)
-        weights = np.sqrt(np.minimum(1.0, HUBER_SHARE / np.maximum(residuals, 1e-9)))
-    return scale, slope
+class _Data:
+    """Networks as arrays, all relative to what they took.
+
+    Solutions are (scale, slope, scale of depthwise convolutions, scale of activations).
+    """
+
+    def __init__(self, networks: Sequence[CalibrationNetwork]) -> None:
+        self._measured = np.array([n.measured_us for n in networks])
+        self._megabytes = np.array([n.footprint_bytes for n in networks]) / 1e6
+        parts = np.array([[n.op_sum_us, n.depthwise_us, n.activation_us] for n in networks])
+        self._unit = float(np.median(self._measured / parts[:, 0]))
+        """A first guess of the scale, with which the columns of all devices are alike."""
+        self._parts = self._unit * parts / self._measured[:, None]
+
+    @property
+    def most_megabytes(self) -> float:
+        """The largest footprint."""
+        return float(self._megabytes.max())
+
+    def knees(self) -> list[float]:
+        """The candidates: no footprint term at all, nothing kept, or what some of the networks hold."""
+        count = len(self._measured)
+        if count < LEAST_NETWORKS:
+            return [math.inf]
+        kept = np.sort(self._megabytes)[: max(count - LEAST_BEYOND, 0)]
+        spread = kept[np.unique(np.linspace(0, len(kept) - 1, MOST_KNEES).round().astype(int))]
+        return [math.inf, 0.0, *spread.tolist()]
+
+    def solve(self, knee: float, chosen: npt.NDArray[np.bool_]) -> Floats:
+        """Least relative squares over the chosen networks, large residuals weighted down (Huber).
+
+        A slope is never negative. Depthwise convolutions and activations are pulled to the common scale.
+        """
+        columns = self._columns(knee)[chosen]
+        weights = np.ones(len(columns))
+        for _ in range(ROUNDS):
+            solution = _least_squares(columns, weights, LEAST_SCALE / self._unit)
+            residuals = np.abs(columns @ solution - 1)
+            before, weights = weights, np.sqrt(np.minimum(1.0, HUBER_SHARE / np.maximum(residuals, 1e-9)))
+            if np.array_equal(before, weights):
+                break
+        scale, slope, *more = solution
+        factors = [np.clip(1 + each / scale, LEAST_FACTOR, MOST_FACTOR) for each in more]
+        return np.array([self._unit * scale, slope, *(self._unit * scale * np.array(factors))])
+
+    def left_out_error(self, knee: float) -> float:
+        """Root mean square of relative errors on networks left out one at a time."""
+        count = len(self._measured)
+        if count == 1:
+            return UNCALIBRATED_ERROR
+        columns, errors = self._columns(knee), []
+        for out in range(count):
+            scale, slope, depthwise, activation = self.solve(knee, np.arange(count) != out)
+            found = np.array([scale, slope * self._unit, depthwise - scale, activation - scale]) / self._unit
+            errors.append(float(columns[out] @ found) - 1)
+        return float(np.sqrt(np.mean(np.square(errors))))
+
+    def _columns(self, knee: float) -> Floats:
+        """What scale, slope, and more of depthwise convolutions and of activations are multiplied with."""
+        sums, depthwise, activation = self._parts.T
+        if len(self._measured) < LEAST_NETWORKS:
+            depthwise, activation = np.zeros_like(sums), np.zeros_like(sums)
+        beyond = np.maximum(0.0, self._megabytes - knee) if math.isfinite(knee) else np.zeros_like(sums)
+        return np.stack([sums, beyond / self._measured, depthwise, activation], axis=1)
 
 
-def _left_out_error(sums: Floats, megabytes: Floats, measured: Floats, knee: float) -> float:
-    """Root mean square of relative errors on networks left out one at a time."""
-    if len(sums) == 1:
-        return UNCALIBRATED_ERROR
-    errors = []
-    for out in range(len(sums)):
-        keep = np.arange(len(sums)) != out
-        scale, slope = _solve(sums[keep], megabytes[keep], measured[keep], knee)
-        beyond = max(0.0, megabytes[out] - knee) if math.isfinite(knee) else 0.0
-        errors.append((scale * sums[out] + slope * beyond) / measured[out] - 1)
-    return float(np.sqrt(np.mean(np.square(errors))))
+def _least_squares(columns: Floats, weights: Floats, least_scale: float) -> Floats:
+    """The x for which columns @ x is near 1: x[0] at least `least_scale`, x[1] at least 0, a prior on the others."""
+    prior = NETWORK_SPREAD / PART_SPREAD * np.eye(4)[2:]
+    rows = np.vstack([columns * weights[:, None], prior])
+    wanted = np.concatenate([weights, np.zeros(2)])
+    used: npt.NDArray[np.bool_] = np.any(columns, axis=0)
+    solution = _solved(rows, wanted, used)
+    if solution[1] < 0:
+        used[1] = False
+        solution = _solved(rows, wanted, used)
+    if solution[0] < least_scale:
+        used[0] = False
+        solution = _solved(rows, wanted - least_scale * rows[:, 0], used)
+        solution[:2] = least_scale, max(float(solution[1]), 0.0)
+    return solution
+
+
+def _solved(rows: Floats, wanted: Floats, used: npt.NDArray[np.bool_]) -> Floats:
+    """Least squares over the columns that are used; the others are 0."""
+    solution = np.zeros(rows.shape[1])
+    solution[used] = np.linalg.lstsq(rows[:, used], wanted, rcond=None)[0]
+    return solution

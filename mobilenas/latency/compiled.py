@@ -157,12 +157,12 @@ class _FactorTable:
 
 
 def _contribution(counts: Mapping[OpSpec, int], costs: dict[OpSpec, Floats], predictor: LatencyPredictor) -> Floats:
-    """Microseconds, weight bytes, standard errors and variances, summed over ops."""
+    """Microseconds, times the calibration's factors, weight bytes, standard errors and variances, summed over ops."""
     total = np.zeros(4)
     for op, count in counts.items():
         if op not in costs:
-            latency = predictor.op_latency(op)
-            size = op.weight_bytes(predictor.table.info.dtype)
-            costs[op] = np.array([latency.latency_us, size, latency.error_us, latency.error_us**2])
+            latency, factor = predictor.op_latency(op), predictor.table.calibration.factor(op)
+            size, error_us = op.weight_bytes(predictor.table.info.dtype), factor * latency.error_us
+            costs[op] = np.array([factor * latency.latency_us, size, error_us, error_us**2])
         total += count * costs[op]
     return total

@@ -88,7 +88,8 @@ class PreparedGraph:
     Attributes:
         by_op: What each distinct op or block costs, once.
         occurrences: How often each occurs.
-        counts, op_us, error_us: The same as an array, their latencies and standard errors; shape (distinct ops,).
+        counts, op_us, error_us: The same as an array, their latencies and standard errors, times the calibration's
+            factors; shape (distinct ops,).
         footprint_bytes: Bytes of all weights and of the activations alive at the peak.
     """
 
@@ -179,12 +180,13 @@ class LatencyPredictor:
         counts = self._covering(graph)
         apart: dict[OpKey, OpLatency] = {op: OpLatency(us, 0.0, "measured") for op, us in (measured_us or {}).items()}
         by_op = {op: apart[op] if op in apart else self.op_latency(op) for op in counts}
+        factors = np.array([self.table.calibration.factor(op) for op in by_op])
         return PreparedGraph(
             by_op=by_op,
             occurrences=counts,
             counts=np.array(list(counts.values()), np.float64),
-            op_us=np.array([latency.latency_us for latency in by_op.values()]),
-            error_us=np.array([latency.error_us for latency in by_op.values()]),
+            op_us=factors * [latency.latency_us for latency in by_op.values()],
+            error_us=factors * [latency.error_us for latency in by_op.values()],
             footprint_bytes=graph.footprint_bytes(self.table.info.dtype),
         )
 
@@ -195,7 +197,7 @@ class LatencyPredictor:
         return total_us, float(self.half_width_us(total_us, counts @ errors, counts @ errors**2))
 
     def network_us(self, op_sum_us: float, footprint_bytes: float) -> float:
-        """Latency of a network with such a sum of ops and such a footprint."""
+        """Latency of a network with such a sum of ops, times their factors, and such a footprint."""
         return float(self.table.info.overhead_us + self.table.calibration.network_us(op_sum_us, footprint_bytes))
 
     def half_width_us(self, total_us: Values, error_sum_us: Values, error_squares_us: Values) -> Floats:

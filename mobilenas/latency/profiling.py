@@ -248,10 +248,14 @@ class Profiler:
         made = []
         for name, graph in graphs.items():
             if name in self._journal.networks:
-                op_sum_us = sum(n * predictor.op_latency(op).latency_us for op, n in graph.op_counts().items())
-                measured_us = self._network_us(name) - self.table.info.overhead_us
                 made.append(
-                    CalibrationNetwork(name, op_sum_us, graph.footprint_bytes(self.table.info.dtype), measured_us)
+                    CalibrationNetwork.of(
+                        name,
+                        graph.op_counts(),
+                        lambda op: predictor.op_latency(op).latency_us,
+                        footprint_bytes=graph.footprint_bytes(self.table.info.dtype),
+                        measured_us=self._network_us(name) - self.table.info.overhead_us,
+                    )
                 )
         return tuple(made)
 

@@ -1,9 +1,12 @@
 """The footprint model finds the constants it was generated with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mobilenas.latency import Calibration, CalibrationNetwork
+from mobilenas.graph import OpKind, OpSpec
+from mobilenas.latency import BlockKey, Calibration, CalibrationNetwork
 
 
 def networks(count, *, scale=1.05, us_per_mb=20.0, cache_mb=8.0, noise=0.0, seed=0):
@@ -66,6 +69,75 @@ def test_slope_is_never_negative():
     assert Calibration.fit(falling).us_per_mb >= 0.0
 
 
+def parted(count, *, depthwise=1.1, activation=0.85, noise=0.0, seed=0):
+    """Networks whose depthwise convolutions and activations take other times than the sum says."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for network in networks(count, noise=noise, seed=seed):
+        first, second = network.op_sum_us * rng.uniform((0.05, 0.02), (0.5, 0.3))
+        more = 1.05 * ((depthwise - 1) * first + (activation - 1) * second)
+        made.append(replace(network, measured_us=network.measured_us + more, depthwise_us=first, activation_us=second))
+    return made
+
+
+def test_factors_of_depthwise_convolutions_and_activations_are_found_and_pulled_to_one():
+    fit = Calibration.fit(parted(400))
+    assert (fit.depthwise, fit.activation) == pytest.approx((1.1, 0.85), abs=0.01)
+    assert fit.scale == pytest.approx(1.05, rel=0.01)
+    few = Calibration.fit(parted(10))
+    assert 1.0 < few.depthwise < 1.1
+    assert 0.85 < few.activation < 1.0
+    assert Calibration.fit(parted(7)).depthwise == 1.0
+
+
+def test_factors_make_a_better_fit_of_held_out_networks():
+    known, fresh = parted(40, noise=0.02), parted(400, noise=0.02, seed=1)
+    alike = [replace(network, depthwise_us=0.0, activation_us=0.0) for network in known]
+
+    def error(fit):
+        sums = [
+            n.op_sum_us + (fit.depthwise - 1) * n.depthwise_us + (fit.activation - 1) * n.activation_us for n in fresh
+        ]
+        found = [fit.network_us(s, n.footprint_bytes) / n.measured_us - 1 for s, n in zip(sums, fresh, strict=True)]
+        return float(np.sqrt(np.mean(np.square(found))))
+
+    fit = Calibration.fit(known)
+    assert error(fit) < 0.9 * error(Calibration.fit(alike))
+    assert fit.error == pytest.approx(error(fit), rel=0.4)
+
+
+@pytest.mark.parametrize("unit", [0.3, 1e3])
+def test_the_fit_does_not_depend_on_the_unit(unit):
+    plain = Calibration.fit(parted(20))
+    other = Calibration.fit([replace(n, measured_us=unit * n.measured_us) for n in parted(20)])
+    assert (other.scale / unit, other.depthwise, other.activation, other.error) == pytest.approx(
+        (plain.scale, plain.depthwise, plain.activation, plain.error), rel=1e-6
+    )
+
+
+def test_a_network_says_what_its_parts_take():
+    conv = OpSpec(OpKind.CONV2D, ((7, 7, 8),), 8)
+    depthwise = OpSpec(OpKind.DEPTHWISE_CONV2D, ((7, 7, 8),), 8, kernel_size=(3, 3))
+    silu = OpSpec(OpKind.SILU, ((7, 7, 8),), 8)
+    price = {conv: 5.0, depthwise: 3.0, silu: 0.25}
+    network = CalibrationNetwork.of(
+        "n", {conv: 1, depthwise: 2, silu: 4}, price.__getitem__, footprint_bytes=10, measured_us=13.0
+    )
+    assert (network.op_sum_us, network.depthwise_us, network.activation_us) == (12.0, 6.0, 1.0)
+    assert CalibrationNetwork.from_text(network.to_text()) == network
+    fit = Calibration(depthwise=1.5, activation=0.5)
+    assert [fit.factor(op) for op in price] == [1.0, 1.5, 0.5]
+    assert fit.factor(BlockKey((conv, depthwise))) == 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["n | 12.0 | 10 | 13.0 | 6.0", "n | 12.0 | 10 | 13.0 | 6.0 | 13.0", "n | 1 | 1 | 1 | nan | 0"]
+)
+def test_parts_that_do_not_add_up_are_refused(text):
+    with pytest.raises(ValueError, match="calibration network 'n' has"):
+        CalibrationNetwork.from_text(text)
+
+
 def test_arrays_and_numbers_agree():
     calibration = Calibration(1.1, 12.5, 4.0)
     sums, sizes = np.array([100.0, 2000.0]), np.array([1e6, 9e6])
@@ -76,6 +148,10 @@ def test_arrays_and_numbers_agree():
 def test_text_round_trip():
     fit = Calibration.fit(networks(12, noise=0.01))
     assert Calibration.from_text(fit.to_text()) == fit
+    earlier = fit.to_text().partition(", depthwise")[0]
+    assert Calibration.from_text(earlier) == replace(fit, depthwise=1.0, activation=1.0)
+    with pytest.raises(ValueError, match=r"factors must be from 0\.5 to 2"):
+        Calibration.from_text(earlier + ", depthwise 9.0, activation 1.0")
 
 
 @pytest.mark.parametrize("text", ["", "scale 1", "scale nan, us_per_mb 0, cache_mb 0, held_out_error 0.1, networks 3"])

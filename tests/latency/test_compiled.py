@@ -16,7 +16,7 @@ def space():
 def predictor_with(space, keep):
     rng = np.random.default_rng(0)
     rows = {op: Measurement(float(rng.uniform(1, 50))) for op in sorted(space.distinct_ops(), key=str) if keep(rng)}
-    calibration = Calibration(1.03, 15.0, 3.0, 0.02, 10)
+    calibration = Calibration(1.03, 15.0, 3.0, 0.02, 10, 1.2, 0.7)
     return LatencyPredictor(LatencyTable(TableInfo(device="d", overhead_us=0.3), rows, calibration=calibration))
 
 
@@ -62,7 +62,9 @@ def test_expected_latency_of_certain_choices_is_the_latency(space):
 def test_expected_latency_is_the_mean_over_samples_and_has_gradients(space):
     predictor = predictor_with(space, lambda rng: True)
     linear = LatencyPredictor(
-        LatencyTable(predictor.table.info, dict(predictor.table), calibration=Calibration(1.1, 0.0, 0.0, 0.02, 10))
+        LatencyTable(
+            predictor.table.info, dict(predictor.table), calibration=Calibration(1.1, 0.0, 0.0, 0.02, 10, 0.9, 0.8)
+        )
     )
     compiled = CompiledLatency(linear, space)
     rng = np.random.default_rng(5)

@@ -208,7 +208,7 @@ def test_a_table_of_an_earlier_version_is_calibrated_anew_and_keeps_its_ops(fake
     second = up_to_date_table(fake_device, "float32", OPS[:4], space=space)
     assert dict(second.ops) == dict(first.ops)
     assert [network.name for network in second.networks] == [network.name for network in first.networks]
-    assert second.calibration == first.calibration
+    assert second.calibration.scale == pytest.approx(first.calibration.scale)
     assert FakeRunner.calls
 
 
