@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from mobilenas.errors import InputError
 from mobilenas.graph import OpGraph, OpKind, OpSpec
-from mobilenas.latency.calibration import LEAST_ERROR, Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import LEAST_ERROR, CalibrationNetwork
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.table import LatencyTable, Measurement
@@ -61,12 +61,12 @@ def transfer(
 ) -> LatencyTable:
     """A table for a new device or dtype from the table of another.
 
-    The logarithm of an op's ratio, new latency by old, is a Gaussian process: something all ops have in common, plus
-    something of the op's group (convolutions by 1x1 or not, depthwise ones by kernel size, fully connected,
-    element-wise, activations, the rest), plus a smooth function of channels, pixels and efficiency within the group. A
-    measured op tells one of its values; a measured network tells a sum over its ops, which is made linear around the
-    last estimate, until that stands. What networks take beyond their ops is one factor. The error in the new table is
-    that of networks left out, one at a time.
+    The logarithm of an op's ratio, its new latency by what it costs in a network on the old device, is a Gaussian
+    process: something all ops have in common, plus something of the op's group (convolutions by 1x1 or not, depthwise
+    ones by kernel size, fully connected, element-wise, activations, the footprint term, the rest), plus a smooth
+    function of channels, pixels and efficiency within the group. A measured op tells one of its values; a measured
+    network tells a sum over its ops, which is made linear around the last estimate, until that stands. What networks
+    take beyond their ops is one factor. The error in the new table is that of networks left out, one at a time.
 
     Args:
         source: The table of the other device.
@@ -88,24 +88,38 @@ def transfer(
         raise InputError(f"{len(networks)} networks were measured, but a transfer needs at least {LEAST_NETWORKS}")
     known = ops or {}
     predictor = LatencyPredictor(source)
-    counts = [network.graph.op_counts() for network in networks]
-    space = _Ratios(dict.fromkeys([*source.ops, *known, *(op for each in counts for op in each)]), predictor)
-    old_us = space.sums(counts)
+    graphs = [network.graph for network in networks]
+    space = _Ratios(
+        dict.fromkeys([*source.ops, *known, *(op for graph in graphs for op in graph.op_counts())]), predictor
+    )
+    old_us = space.sums(graphs, info.dtype)
     new_us = np.array([network.latency_us - info.overhead_us for network in networks])
     measured = np.array(list(known.values()), np.float64)
     ratios, scale = space.fit(old_us, new_us, list(known), measured)
-    calibration = Calibration(scale=scale, error=space.left_out_error(old_us, new_us, list(known), measured))
-    latency_us = dict(zip(space.ops, space.old_us * ratios, strict=True))
+    calibration = replace(
+        source.calibration,
+        scale=scale * source.calibration.scale,
+        us_per_mb=scale * float(ratios[-1]) * source.calibration.us_per_mb,
+        error=space.left_out_error(old_us, new_us, list(known), measured),
+        networks=len(networks),
+    )
+    latency_us = dict(zip(space.ops, space.alone_us * ratios[:-1], strict=True))
     rows = {op: Measurement(latency_us[op], row.spread_us, 0, 0) for op, row in source.ops.items()}
     rows |= {op: Measurement(us) for op, us in known.items()}
     fitted = tuple(
-        CalibrationNetwork(network.name, float(total), network.graph.footprint_bytes(info.dtype), float(us))
-        for network, total, us in zip(networks, old_us @ ratios, new_us, strict=True)
+        CalibrationNetwork.of(
+            network.name,
+            network.graph.op_counts(),
+            latency_us.__getitem__,
+            footprint_bytes=network.graph.footprint_bytes(info.dtype),
+            measured_us=float(us),
+        )
+        for network, us in zip(networks, new_us, strict=True)
     )
     of = f"{source.info.device}.{source.info.dtype}, {source.info.threads} threads"
     means = f"{len(networks)} networks" + (f" and {len(known)} ops" if known else "")
     made = replace(info, method="calibrated", source=f"{of}, transferred with {means}")
-    return LatencyTable(made, rows, fitted, replace(calibration, networks=len(networks)))
+    return LatencyTable(made, rows, fitted, calibration)
 
 
 def telling_ops(source: LatencyTable, networks: Sequence[OpGraph], count: int) -> list[OpSpec]:
@@ -121,9 +135,8 @@ def telling_ops(source: LatencyTable, networks: Sequence[OpGraph], count: int) -
     Raises:
         InputError: If the table is empty.
     """
-    counts = [graph.op_counts() for graph in networks]
-    space = _Ratios(dict.fromkeys(op for each in counts for op in each), LatencyPredictor(source))
-    sums_us = space.sums(counts)
+    space = _Ratios(dict.fromkeys(op for graph in networks for op in graph.op_counts()), LatencyPredictor(source))
+    sums_us = space.sums(networks, source.info.dtype)
     return space.telling(sums_us / sums_us.sum(1, keepdims=True), count)
 
 
@@ -136,7 +149,7 @@ def group(op: OpSpec) -> str:
 
 
 class _Ratios:
-    """The process of the logarithms of ops' ratios, new latency by old.
+    """The process of the logarithms of ratios, new latency by old: of all ops, and, last, of the footprint term.
 
     Args:
         ops: All ops that matter.
@@ -144,27 +157,36 @@ class _Ratios:
 
     Attributes:
         ops: The same, in an order.
-        old_us: Their latency on the source, shape (ops,).
+        alone_us: What each takes by itself on the source, shape (ops,).
     """
 
     def __init__(self, ops: Mapping[OpSpec, None], source: LatencyPredictor) -> None:
         self.ops = tuple(ops)
-        self.old_us = np.maximum([source.op_latency(op).latency_us for op in self.ops], 1e-3)
+        self.alone_us = np.maximum([source.op_latency(op).latency_us for op in self.ops], 1e-3)
+        self._calibration = source.table.calibration
+        self._in_networks_us = self._calibration.scale * self.alone_us
+        self._in_networks_us *= [self._calibration.factor(op) for op in self.ops]
         self._place = {op: i for i, op in enumerate(self.ops)}
-        names = [group(op) for op in self.ops]
-        self._group = np.unique(names, return_inverse=True)[1]
-        self._point = np.array([_features(op, us) for op, us in zip(self.ops, self.old_us, strict=True)])
+        self._group = np.unique([*map(group, self.ops), "footprint"], return_inverse=True)[1]
+        points = [_features(op, us) for op, us in zip(self.ops, self.alone_us, strict=True)]
+        self._point = np.array([*points, np.zeros(len(points[0]))])
 
-    def sums(self, counts: Sequence[Mapping[OpSpec, int]]) -> Floats:
-        """Old microseconds of every op in every network, shape (networks, ops)."""
-        found = np.zeros((len(counts), len(self.ops)))
-        for row, each in zip(found, counts, strict=True):
-            for op, number in each.items():
-                row[self._place[op]] = number * self.old_us[self._place[op]]
+    def sums(self, networks: Sequence[OpGraph], dtype: str) -> Floats:
+        """Old microseconds of every op and of the footprint in every network, shape (networks, ops + 1).
+
+        Args:
+            networks: The networks.
+            dtype: What their footprint is counted in.
+        """
+        found = np.zeros((len(networks), len(self.ops) + 1))
+        for row, graph in zip(found, networks, strict=True):
+            for op, number in graph.op_counts().items():
+                row[self._place[op]] = number * self._in_networks_us[self._place[op]]
+            row[-1] = self._calibration.network_us(0.0, graph.footprint_bytes(dtype))
         return found
 
     def fit(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> tuple[Floats, float]:
-        """Every op's ratio, shape (ops,), and the factor on sums that networks have beyond their ops.
+        """Every ratio, shape (ops + 1,), and the factor on sums that networks have beyond them.
 
         Args:
             old_us: From `sums`.
@@ -176,7 +198,7 @@ class _Ratios:
         used = np.flatnonzero(old_us.any(0))
         places = np.array([self._place[op] for op in ops], np.intp)
         center = float(np.log(np.median(new_us / old_us.sum(1))))
-        op_ratios = np.log(np.maximum(measured_us, 1e-3) / self.old_us[places]) - center
+        op_ratios = np.log(np.maximum(measured_us, 1e-3) / self.alone_us[places]) - center
         among, across, known = self._kernel(used, used), self._kernel(used, places), self._kernel(places, places)
         ratios = np.full(len(used), center)
         for _ in range(ROUNDS):
@@ -188,7 +210,7 @@ class _Ratios:
             covariance = np.block([[own, to_ops], [to_ops.T, known + OP_NOISE**2 * np.eye(len(ops))]])
             weights = np.linalg.solve(covariance, np.concatenate([wanted, op_ratios]))
             ratios = center + among @ (shares.T @ weights[:count]) + across @ weights[count:]
-        everywhere = np.arange(len(self.ops))
+        everywhere = np.arange(len(self.ops) + 1)
         logs = self._kernel(everywhere, used) @ (shares.T @ weights[:count])
         logs += self._kernel(everywhere, places) @ weights[count:]
         return np.exp(center + logs), float(np.exp(NETWORK_OFFSET**2 * weights[:count].sum()))
@@ -204,16 +226,16 @@ class _Ratios:
 
     def telling(self, shares: Floats, count: int) -> list[OpSpec]:
         """Greedy choice; the covariance given the chosen is not formed: each adds one column."""
-        everywhere = np.arange(len(self.ops))
+        everywhere = np.arange(len(self.ops) + 1)
         kernel = self._kernel(everywhere, everywhere)
         doubt, variance = shares @ kernel, np.diag(kernel).copy()
         columns: list[Floats] = []
         chosen: list[int] = []
         for _ in range(min(count, len(self.ops))):
             gains = (doubt**2).sum(0) / (variance + OP_NOISE**2)
-            gains[chosen] = -np.inf
+            gains[[*chosen, -1]] = -np.inf
             best = int(np.argmax(gains))
-            column = kernel[:, best] - sum((c * c[best] for c in columns), np.zeros(len(self.ops)))
+            column = kernel[:, best] - sum((c * c[best] for c in columns), np.zeros(len(kernel)))
             deviation = np.sqrt(max(variance[best], 0.0) + OP_NOISE**2)
             doubt = doubt - np.outer(doubt[:, best] / deviation, column / deviation)
             variance = np.maximum(variance - (column / deviation) ** 2, 0.0)
