@@ -34,6 +34,7 @@ from mobilenas.latency import (
     telling_ops,
     transfer,
 )
+from mobilenas.latency.calibration_set import few_networks, networks_for
 from mobilenas.latency.support import support_ops
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
@@ -60,10 +61,15 @@ class Data:
 
     def drawn(self, count: int, draw: int) -> list[CalibrationNetwork]:
         """Some of the networks to fit."""
-        return [self.to_fit[i] for i in np.random.default_rng(draw).permutation(len(self.to_fit))[:count]]
+        return drawn(self.to_fit, count, draw)
 
-    def predictor(self, count: int, draw: int = 0, rows: Iterable[Any] | None = None) -> LatencyPredictor:
-        """Ours, calibrated on `count` networks; `rows` are the ops that count as measured."""
+    def as_profiled(self) -> list[CalibrationNetwork]:
+        """The 20 that `profile` takes."""
+        names = {recorded(name) for name in networks_for(MnasNetSpace(resolution=224))}
+        return [n for n in self.to_fit if n.name in names]
+
+    def predictor(self, to_fit: Iterable[CalibrationNetwork], rows: Iterable[Any] | None = None) -> LatencyPredictor:
+        """Ours, calibrated on some networks; `rows` are the ops that count as measured."""
         kept = dict(self.table) if rows is None else {op: self.table[op] for op in rows}
         predictor = LatencyPredictor(LatencyTable(self.table.info, kept, calibration=Calibration()))
         fitted = [
@@ -74,9 +80,18 @@ class Data:
                 footprint_bytes=n.footprint_bytes,
                 measured_us=n.measured_us,
             )
-            for n in self.drawn(count, draw)
+            for n in to_fit
         ]
         return LatencyPredictor(LatencyTable(self.table.info, kept, tuple(fitted)))
+
+
+def drawn(networks: Sequence[CalibrationNetwork], count: int, draw: int) -> list[CalibrationNetwork]:
+    return [networks[i] for i in np.random.default_rng(draw).permutation(len(networks))[:count]]
+
+
+def recorded(name: str) -> str:
+    """What `predictor_data.py` calls a network of `profile`'s; it has the ones at 112 pixels at 128."""
+    return f"space#{name}" if "#" in name else f"published#{name}".replace("@112", "@128")
 
 
 def op_sum(predictor: LatencyPredictor, graph: OpGraph) -> float:
@@ -141,8 +156,12 @@ def errors(name: str) -> None:
         "sum of ops": [lambda n: (sums[n], 0.0)],
         "sum of ops, affine, 20 networks": [fitted_line(data, lambda n: sums[n], 20, True)],
         **block_sums(data, name),
-        **{f"ours, {n} networks": [ours(data.predictor(n, draw)) for draw in range(DRAWS)] for n in (5, 10, 20, 40)},
-        "ours, 20 networks, missing ops interpolated": [ours(data.predictor(20, rows=profiled))],
+        **{
+            f"ours, {n} networks": [ours(data.predictor(data.drawn(n, draw))) for draw in range(DRAWS)]
+            for n in (5, 10, 20, 40)
+        },
+        "ours, the 20 networks that profile takes": [ours(data.predictor(data.as_profiled()))],
+        "ours, 20 networks, missing ops interpolated": [ours(data.predictor(data.drawn(20, 0), rows=profiled))],
     }
     found = {
         kind: {method: mean_figures(data, kind, predictors) for method, predictors in methods.items()} for kind in SETS
@@ -197,9 +216,10 @@ def sum_error(data: Data, measured: Iterable[Any], tests: Sequence[str]) -> floa
     return round(100 * float(np.sqrt(np.mean(np.square(relative)))), 2)
 
 
-def transfers(names: Sequence[str], draws: int = 10) -> None:
+def transfers(names: Sequence[str]) -> None:
     """From this machine's float32 with one thread to other tables: few networks, drawn several times, a few ops."""
     source = Data("float32.1")
+    taken = {recorded(name) for name in few_networks(MnasNetSpace(resolution=224), 10)}
     found: dict[str, Any] = {}
     for name in names:
         if not (RESULTS / f"predictor_data.{name}.csv.gz").exists():
@@ -209,11 +229,18 @@ def transfers(names: Sequence[str], draws: int = 10) -> None:
         known = [n for n in target.to_fit if n.name in source.measured_us]
         tests = [n for kind in SETS for n in target.test(kind)]
         telling = telling_ops(source.table, [GRAPHS[n.name] for n in known], TRANSFER_OPS)
-        for count, ops in ((5, TRANSFER_OPS), (10, 0), (10, TRANSFER_OPS), (20, TRANSFER_OPS)):
+        as_taken = [n for n in known if n.name in taken]
+        draws = {count: [drawn(known, count, draw) for draw in range(DRAWS)] for count in (5, 10, 20)}
+        for label, choices, ops in (
+            ("5 networks and 40 ops", draws[5], TRANSFER_OPS),
+            ("10 networks and 0 ops", draws[10], 0),
+            ("10 networks and 40 ops", draws[10], TRANSFER_OPS),
+            ("the 10 networks and 40 ops that profile --from takes", [as_taken], TRANSFER_OPS),
+            ("20 networks and 40 ops", draws[20], TRANSFER_OPS),
+        ):
             op_us = {op: target.table[op].latency_us for op in telling[:ops]}
             rows = []
-            for draw in range(draws):
-                chosen = [known[i] for i in np.random.default_rng(draw).permutation(len(known))[:count]]
+            for chosen in choices:
                 measured = [MeasuredNetwork(n.name, GRAPHS[n.name], target.measured_us[n.name]) for n in chosen]
                 predict = ours(LatencyPredictor(transfer(source.table, target.table.info, measured, op_us)))
                 rows.append(
@@ -224,21 +251,20 @@ def transfers(names: Sequence[str], draws: int = 10) -> None:
                     ]
                 )
             mean, worst = np.mean(rows, axis=0), np.max(rows, axis=0)
-            label = f"float32.1 -> {name}, {count} networks and {ops} ops"
-            found[label] = {
+            found[f"float32.1 -> {name}, {label}"] = {
                 "networks_tested": len(tests),
                 "rmspe_percent": round(float(mean[0]), 2),
                 "rmspe_percent_worst_draw": round(float(worst[0]), 2),
                 "one_factor_rmspe_percent": round(float(mean[1]), 2),
                 "inside_90_percent_interval": round(float(mean[2]), 1),
             }
-            print(label, found[label], flush=True)
-    record(f"predictor_transfer.{names[0]}" if len(names) == 1 else "predictor_transfer", {"draws": draws, **found})
+            print(name, label, found[f"float32.1 -> {name}, {label}"], flush=True)
+    record(f"predictor_transfer.{names[0]}" if len(names) == 1 else "predictor_transfer", {"draws": DRAWS, **found})
 
 
 def one_factor(source: Data, measured: Sequence[MeasuredNetwork]) -> Predict:
     """The source's predictor times the median ratio of what was measured."""
-    old = source.predictor(20)
+    old = source.predictor(source.drawn(20, 0))
     ratio = np.median([network.latency_us / old.predict(network.graph).ms for network in measured])
     return lambda name: (float(ratio * old.predict(GRAPHS[name]).ms), 0.0)
 
