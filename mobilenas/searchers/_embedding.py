@@ -19,18 +19,19 @@ class Embedding:
     Every decision is a block of columns in which different choices have distance 1; one of more than two numbers is
     also a column that grows with the number's rank. Costs that are known without an evaluation (the logarithms of
     multiply-adds, parameters, operations and memory) are columns too: decisions say where a network spends, costs how
-    much, and accuracy depends on both.
+    much, and accuracy may depend on both.
 
     Its tables take a second for a large space: `Embedding.of` makes them once a space.
 
     Args:
         space: The space.
+        costs: Whether costs are columns.
 
     Attributes:
         groups: Which columns belong together, as one number a column, shape (columns,).
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, *, costs: bool = True) -> None:
         tables: list[Floats] = []
         groups: list[int] = []
         self._places: list[int] = []
@@ -46,19 +47,24 @@ class Embedding:
             tables.append(np.hstack(blocks))
             self._places.append(place)
         self._tables = tables
-        self._costs = CompiledCosts(space) if space.factors() else None
+        self._costs = CompiledCosts(space) if costs and space.factors() else None
         references = space.sample_batch(REFERENCES, np.random.default_rng(0))
-        costs = self._raw_costs(references)
-        spread = costs.std(axis=0)
+        raw = self._raw_costs(references)
+        spread = raw.std(axis=0)
         self._vary = spread > 1e-9
-        self._center, self._spread = costs.mean(axis=0)[self._vary], spread[self._vary]
+        self._center, self._spread = raw.mean(axis=0)[self._vary], spread[self._vary]
         self.groups = np.array([*groups, *(max(groups, default=-1) + 1 + i for i in range(int(self._vary.sum())))])
 
+    @property
+    def group_count(self) -> int:
+        """How many groups there are."""
+        return int(self.groups.max()) + 1
+
     @classmethod
-    @lru_cache(maxsize=8)
-    def of(cls, space: SearchSpace) -> Self:
+    @lru_cache(maxsize=16)
+    def of(cls, space: SearchSpace, *, costs: bool = True) -> Self:
         """The embedding of a space; the last few are kept."""
-        return cls(space)
+        return cls(space, costs=costs)
 
     def __call__(self, genotypes: Genotypes) -> Floats:
         """The points of genotypes, (N, decisions); shape (N, columns)."""

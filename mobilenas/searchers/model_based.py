@@ -25,6 +25,8 @@ STEPS, MOST_CLIMBERS = 256, 8
 """About so many neighbours are looked at in a sweep, those of so many climbers at most."""
 FIRST_STEPS, MORE_STEPS, GROWTH = 30, 10, 1.1
 """Steps of the model's first fit and of later ones, which come when there are so many times more values."""
+WITH_COSTS = (True, False)
+"""Of the embeddings under which accuracy is modelled."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,9 +34,10 @@ class ModelBased(Searcher):
     """Proposes the feasible network whose reward is expected to exceed the best so far by most.
 
     Latency is known without an evaluation, so only accuracy is modelled: by a Gaussian process over the decisions and
-    over what the network costs. The expected improvement of the reward, which weighs the modelled accuracy with the
-    known latency, is climbed over feasible networks only, a decision at a time, from random networks and from the best
-    so far. The first networks are random and far apart. A failed trial counts as the least accuracy so far.
+    over what the network costs, or over the decisions alone, whichever explains better what was told so far. The
+    expected improvement of the reward, which weighs the modelled accuracy with the known latency, is climbed over
+    feasible networks only, a decision at a time, from random networks and from the best so far. The first networks are
+    random and far apart. A failed trial counts as the least accuracy so far.
 
     Args:
         feasible: Where proposals come from; its `reward` must rise linearly with accuracy, as MnasNet's and TuNAS's do.
@@ -57,8 +60,8 @@ class ModelBased(Searcher):
         self.initial = initial
         self._proposed: dict[bytes, Genotype] = {}
         self._accuracies: dict[bytes, float | None] = {}
-        self._hyperparameters: Hyperparameters | None = None
-        self._fitted_at = 0
+        self._hyperparameters: Sequence[Hyperparameters | None] = [None] * len(WITH_COSTS)
+        self._fitted_at, self._better = 0, 0
 
     def tell(self, trial: Trial) -> None:
         """Takes the accuracy of a network; what a repeated one brings is known already."""
@@ -80,7 +83,8 @@ class ModelBased(Searcher):
             return first
         batch = self._feasible.space.sample_batch(INITIAL_DRAWS, rng)
         batch = np.concatenate([_rows([first]), batch[self._feasible.mask(batch)]])
-        taken, drawn = self._embedding(_rows(list(self._proposed.values()))), self._embedding(batch)
+        embedding = self._embeddings[0]
+        taken, drawn = embedding(_rows(list(self._proposed.values()))), embedding(batch)
         nearest = np.min(((drawn[:, None] - taken) ** 2).sum(axis=2), axis=1)
         return tuple(batch[int(nearest.argmax())].tolist())
 
@@ -125,8 +129,8 @@ class ModelBased(Searcher):
         return self._feasible.sample_new(rng, lambda genotype: bytes(genotype) in self._proposed)
 
     @cached_property
-    def _embedding(self) -> Embedding:
-        return Embedding.of(self._feasible.space)
+    def _embeddings(self) -> tuple[Embedding, ...]:
+        return tuple(Embedding.of(self._feasible.space, costs=costs) for costs in WITH_COSTS)
 
     @cached_property
     def _climbers(self) -> int:
@@ -144,36 +148,42 @@ class ModelBased(Searcher):
     def _improvement(self) -> ExpectedImprovement:
         genotypes, accuracies = self._told(), self._known_accuracies()
         warp = Warp(accuracies)
-        model = self._model(self._embedding(genotypes), warp(accuracies))
+        embedding, model = self._model(genotypes, warp(accuracies))
         best = float(self._feasible.reward(genotypes, accuracies).max())
-        return ExpectedImprovement(self._feasible, self._embedding, model, warp, best)
+        return ExpectedImprovement(self._feasible, embedding, model, warp, best)
 
-    def _model(self, points: Floats, values: Floats) -> GaussianProcess:
+    def _model(self, genotypes: Genotypes, values: Floats) -> tuple[Embedding, GaussianProcess]:
         """The model of all that was told, and of what is pending as if it came out as expected."""
-        groups = self._embedding.groups
-        assumed = self._hyperparameters or Hyperparameters.expected(int(groups.max()) + 1)
-        model = GaussianProcess(points, values, groups, assumed)
         if len(values) >= GROWTH * self._fitted_at:
-            model = model.fitted(MORE_STEPS if self._fitted_at else FIRST_STEPS)
-            self._hyperparameters, self._fitted_at = model.hyperparameters, len(values)
+            steps = MORE_STEPS if self._fitted_at else FIRST_STEPS
+            models = [self._process(i, genotypes, values).fitted(steps) for i in range(len(WITH_COSTS))]
+            self._hyperparameters = [model.hyperparameters for model in models]
+            self._fitted_at = len(values)
+            self._better = max(range(len(models)), key=lambda i: models[i].log_posterior())
+        embedding, model = self._embeddings[self._better], self._process(self._better, genotypes, values)
         pending = [genotype for key, genotype in self._proposed.items() if key not in self._accuracies]
-        if not pending:
-            return model
-        there = self._embedding(_rows(pending))
-        values = np.concatenate([values, model.predict(there)[0]])
-        return GaussianProcess(np.concatenate([points, there]), values, groups, model.hyperparameters)
+        if pending:
+            there = embedding(_rows(pending))
+            points, values = np.concatenate([model.points, there]), np.concatenate([values, model.predict(there)[0]])
+            model = GaussianProcess(points, values, embedding.groups, model.hyperparameters)
+        return embedding, model
+
+    def _process(self, i: int, genotypes: Genotypes, values: Floats) -> GaussianProcess:
+        embedding = self._embeddings[i]
+        assumed = self._hyperparameters[i] or Hyperparameters.expected(embedding.group_count)
+        return GaussianProcess(embedding(genotypes), values, embedding.groups, assumed)
 
     def _state(self) -> dict[str, Any]:
-        assumed = self._hyperparameters
         return {
             "proposed": [list(genotype) for genotype in self._proposed.values()],
             "told": [[list(self._proposed[key]), accuracy] for key, accuracy in self._accuracies.items()],
-            "hyperparameters": None if assumed is None else assumed.logs.tolist(),
+            "hyperparameters": [assumed and assumed.logs.tolist() for assumed in self._hyperparameters],
             "fitted_at": self._fitted_at,
+            "better": self._better,
         }
 
     def _load_state(self, state: dict[str, Any]) -> None:
-        check_genotype, logs = self._feasible.space.check, state["hyperparameters"]
+        check_genotype = self._feasible.space.check
         self._proposed = {bytes(genotype): genotype for genotype in map(check_genotype, state["proposed"])}
         self._accuracies = {
             bytes(check_genotype(genotype)): None if accuracy is None else float(accuracy)
@@ -181,10 +191,14 @@ class ModelBased(Searcher):
         }
         if not self._accuracies.keys() <= self._proposed.keys():
             raise ValueError("a network was told that was not proposed")
-        self._hyperparameters = None if logs is None else Hyperparameters(np.array(logs, float))
-        if logs is not None and len(logs) != int(self._embedding.groups.max()) + 3:
-            raise ValueError(f"{len(logs)} hyperparameters do not fit the space")
-        self._fitted_at = int(state["fitted_at"])
+        logs = [None if each is None else np.array(each, float) for each in state["hyperparameters"]]
+        for each, embedding in zip(logs, self._embeddings, strict=True):
+            if each is not None and len(each) != embedding.group_count + 2:
+                raise ValueError(f"{len(each)} hyperparameters do not fit the space")
+        self._hyperparameters = [None if each is None else Hyperparameters(each) for each in logs]
+        self._fitted_at, self._better = int(state["fitted_at"]), int(state["better"])
+        if self._better not in range(len(WITH_COSTS)):
+            raise ValueError(f"there is no embedding {self._better}")
 
 
 def _rows(genotypes: Sequence[Genotype]) -> Genotypes:
