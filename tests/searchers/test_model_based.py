@@ -8,7 +8,7 @@ from mobilenas.objectives import FeasibleSet
 from mobilenas.searchers.model_based import ModelBased
 from mobilenas.searchers.random_search import RandomSearch
 from mobilenas.searchers.searcher import Searcher
-from mobilenas.spaces import Genotype, Genotypes
+from mobilenas.spaces import CompiledCosts, Genotype, Genotypes
 from mobilenas.spaces.mnasnet import MnasNetSpace
 from mobilenas.spaces.nas_bench_macro import NasBenchMacroSpace
 from mobilenas.testing.trials import make_trial
@@ -94,3 +94,16 @@ def test_proposals_that_are_pending_are_not_proposed_again() -> None:
 def test_settings_out_of_range_are_named() -> None:
     with pytest.raises(FieldError, match="initial: 0 is not accepted"):
         ModelBased(FeasibleSet.all(MACRO), seed=0, initial=0)
+
+
+@pytest.mark.parametrize(("with_costs", "better"), [(True, 0), (False, 1)])
+def test_costs_are_modelled_where_they_tell_something(with_costs: bool, better: int) -> None:
+    """An accuracy that rises with the multiply-adds, and one of decisions drawn at random."""
+    macs, landscape = CompiledCosts(MACRO).macs, Landscape(MACRO.sizes, 3)
+    searcher = ModelBased(FeasibleSet.all(MACRO), seed=0)
+    for index in range(40):
+        genotype = searcher.ask()
+        cost = float(np.log(macs(np.array([genotype], np.uint8))[0]))
+        accuracy = 0.03 * cost if with_costs else landscape(genotype)
+        searcher.tell(make_trial(index, genotype=genotype, accuracy=accuracy))
+    assert searcher.state_dict()["better"] == better
