@@ -172,9 +172,11 @@ class SteadyRunner:
             timings = [next(answers) for _ in part]
             after_us = self._sentinel_us(next(answers), sentinel)
             for timing in timings:
+                slowest_us = max(before_us, after_us)
                 if isinstance(timing, Timing):
-                    timing = replace(timing, beside_us=(before_us + after_us) / 2)
-                found.append((max(before_us, after_us), timing))
+                    slowest_us *= timing.slowness
+                    timing = replace(timing, beside_us=timing.slowness * (before_us + after_us) / 2)
+                found.append((slowest_us, timing))
             before_us = after_us
         return found
 
@@ -182,8 +184,9 @@ class SteadyRunner:
     def _sentinel_us(timing: Timing | Failure, sentinel: Sentinel) -> float:
         if isinstance(timing, Failure):
             raise DeviceError(f"the device does not run {sentinel.name} ({timing.reason}); check it and run this again")
-        sentinel.timings_us.append(timing.latency_us)
-        return timing.latency_us
+        us = timing.latency_us / timing.slowness
+        sentinel.timings_us.append(us)
+        return us
 
 
 @cache

@@ -31,6 +31,7 @@ class LiteRTProcess:
         pin: Bind the process to as many processors where the system can.
         counter: File whose first eight bytes are its clock, instead of the time.
         keep_bytes: Of models that stay with it.
+        gate: A short model that the process runs before and after others to see whether the device is at its best.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class LiteRTProcess:
         pin: bool = False,
         counter: str = "",
         keep_bytes: int = KEEP_BYTES,
+        gate: bytes = b"",
     ) -> None:
         self._transport = transport or LocalTransport()
         self._settings = {"threads": threads, "pin": pin, "counter": counter}
-        self._keep_bytes = keep_bytes
+        self._keep_bytes, self._gate = keep_bytes, gate
         self._agent: AgentProcess | None = None
         self._answers: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
         self._loaded: OrderedDict[bytes, int] = OrderedDict()
@@ -69,7 +71,10 @@ class LiteRTProcess:
         self._answers = queue.Queue()
         threading.Thread(target=_read_answers, args=(agent, self._answers), daemon=True).start()
         try:
-            return self._exchange({"command": "hello", **self._settings}, b"", self._transport.start_seconds)[0]
+            hello = self._exchange({"command": "hello", **self._settings}, b"", self._transport.start_seconds)[0]
+            if self._gate:
+                self._exchange({"command": "watch"}, self._gate, self._transport.start_seconds)
+            return hello
         except ModelError as error:
             raise self._transport.does_not_start(agent.last_words() or str(error)) from error
 

@@ -83,6 +83,8 @@ class Timing:
         visit_us: The estimator's value of each visit, in time order.
         unit: Of all these figures.
         beside_us: What a reference network took just before and after, on average; 0 where none ran.
+        slowness: How many times its best the processor took for the runs that count, as the runner saw; 1 where that
+            was in a quiet moment, or where it did not look.
         estimator: What stands for a visit's runs: their 25th percentile ("p25"), or what the device's own program gives
             instead ("median", "avg").
     """
@@ -97,6 +99,7 @@ class Timing:
     visit_us: tuple[float, ...]
     unit: Unit = Unit.MICROSECONDS
     beside_us: float = 0.0
+    slowness: float = 1.0
     estimator: str = "p25"
 
     @property
@@ -114,20 +117,32 @@ class Timing:
         return max(self.latency_us, self.p10_us or 0.0)
 
     @classmethod
+    def from_visit(
+        cls,
+        times: Sequence[float],
+        *,
+        delegates: int | None,
+        quiet: Sequence[float] = (),
+        slowness: float = 1.0,
+        unit: Unit = Unit.MICROSECONDS,
+    ) -> "Timing":
+        """Summarises the runs of one visit.
+
+        Args:
+            times: What every run took.
+            delegates: Partitions that a delegate ran.
+            quiet: The runs that count for the latency; by default all.
+            slowness: How many times its best a reference took around these.
+            unit: Of the times.
+        """
+        p10, p90 = np.percentile(times, [10, 90])
+        us = float(np.percentile(quiet if len(quiet) else times, 25))
+        return cls(us, 0.0, float(p10), float(p90), len(times), 1, delegates, (us,), unit, slowness=slowness)
+
+    @classmethod
     def from_visits(cls, visits: Sequence[Sequence[float]], delegates: int, unit: Unit = Unit.MICROSECONDS) -> "Timing":
         """Summarises the runs of all visits; `visits` holds one sequence of figures a visit."""
-        p10, p25, p90 = np.transpose([np.percentile(times, [10, 25, 90]) for times in visits])
-        return cls(
-            latency_us=undisturbed(p25),
-            spread_us=float(np.percentile(p25, 75) - np.percentile(p25, 25)) / 2,
-            p10_us=undisturbed(p10),
-            p90_us=float(np.percentile(p90, 90)),
-            runs=sum(len(times) for times in visits),
-            visits=len(visits),
-            delegates=delegates,
-            visit_us=tuple(p25.tolist()),
-            unit=unit,
-        )
+        return cls.merged([cls.from_visit(times, delegates=delegates, unit=unit) for times in visits])
 
     @classmethod
     def from_summaries(cls, visit_us: Sequence[float], *, runs: int, delegates: int | None, estimator: str) -> "Timing":
@@ -153,6 +168,8 @@ class Timing:
             timings: One or more.
             usual_us: What the reference network usually takes; 0 where none ran.
         """
+        if len(timings) == 1 and not usual_us:
+            return timings[0]
         visit_us = [us for timing in timings for us in timing.visit_us]
         slowness = [timing.beside_us / usual_us for timing in timings] if usual_us else []
         low, high = np.percentile(visit_us, [25, 75])
@@ -168,6 +185,7 @@ class Timing:
             delegates=timings[0].delegates,
             visit_us=tuple(visit_us),
             unit=timings[0].unit,
+            slowness=min(timing.slowness for timing in timings),
             estimator=timings[0].estimator,
         )
 

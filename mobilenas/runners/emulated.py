@@ -91,10 +91,11 @@ class EmulatedRunner(AgentRunner):
         if key not in self._counted:
             patience_seconds = SLOWDOWN * protocol.timeout_seconds
             try:
-                answer = self._visit(model, timeout_seconds=patience_seconds, warmup_runs=1, runs=1, seconds=1.0)
+                self._counted[key] = self._visit(
+                    model, timeout_seconds=patience_seconds, warmup_runs=1, runs=1, seconds=1.0
+                )
             except ModelError as error:
                 return Failure(str(error))
-            self._counted[key] = Timing.from_visits([answer["times"]], answer["delegates"], self.unit)
         return self._counted[key]
 
     def _here(self) -> Mapping[str, str]:

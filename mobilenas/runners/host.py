@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from mobilenas.runners._agent_runner import AgentRunner
+from mobilenas.runners._agent_runner import AgentRunner, gate_model
 from mobilenas.runners._device import Device
 from mobilenas.runners._litert_process import LiteRTProcess
 from mobilenas.runners.runner import differences
@@ -48,7 +48,7 @@ class HostRunner(AgentRunner):
 
     def _open(self, stack: ExitStack) -> LiteRTProcess:
         stack.enter_context(exclusive(lock_path(), "this machine", wait_seconds=self._options.wait_seconds))
-        return LiteRTProcess(threads=self._device.threads, pin=self._options.pin)
+        return LiteRTProcess(threads=self._device.threads, pin=self._options.pin, gate=gate_model())
 
     def environment(self) -> Mapping[str, str]:
         return {**super().environment(), "cpu": cpu_model(), "runtime": runtime_version()}

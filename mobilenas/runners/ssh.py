@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from mobilenas.errors import MobilenasError
-from mobilenas.runners._agent_runner import AgentRunner
+from mobilenas.runners._agent_runner import AgentRunner, gate_model
 from mobilenas.runners._device import Device
 from mobilenas.runners._litert_process import LiteRTProcess
 from mobilenas.runners._ssh_connection import SshAddress, SshConnection
@@ -92,6 +92,7 @@ class SshRunner(AgentRunner):
             threads=self._device.threads,
             pin=options.pin,
             keep_bytes=options.keep_mb * 10**6,
+            gate=gate_model(),
         )
 
     def answers(self) -> bool:

@@ -35,7 +35,8 @@ def test_each_model_is_timed_and_a_broken_one_fails_alone(device):
     assert isinstance(first, Timing)
     assert isinstance(last, Timing)
     assert first.latency_us > 0
-    assert (first.runs, first.visits, first.delegates) == (10, 2, 1)
+    assert first.runs >= 10
+    assert (first.visits, first.delegates) == (2, 1)
 
 
 def test_more_work_takes_longer(device):
