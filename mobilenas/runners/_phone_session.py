@@ -66,7 +66,10 @@ class PhoneSession:
             raise InputError(f"TFLite's benchmark_model is needed; {where_to_get(self._abis())}; {hint}")
         check_path(BINARY_VARIABLE, path)  # the options have checked theirs
         try:
-            return Path(path).expanduser().read_bytes()
+            found = Path(path).expanduser()
+            if found.exists() and not found.is_file():  # a pipe or a device might be read for ever
+                raise OSError("it is no regular file")
+            return found.read_bytes()
         except OSError as error:
             raise InputError(
                 f"cannot read benchmark_model {path}: {error.strerror or error}; {where_to_get(self._abis())}; {hint}"

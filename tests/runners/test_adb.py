@@ -248,6 +248,9 @@ def test_a_binary_that_cannot_be_used_says_where_there_is_one(phone, tmp_path, m
     assert published in absent
     assert "--benchmark-binary, MOBILENAS_BENCHMARK_BINARY or benchmark_binary" in absent
     assert "cannot read benchmark_model" in refused(tmp_path / "absent")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path):  # reading them would never end
+        assert f"cannot read benchmark_model {path}: it is no regular file" in refused(path)
     other = tmp_path / "elf"
     other.write_bytes(b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little") + bytes(100))
     assert "is for x86_64, phone" in refused(other)
