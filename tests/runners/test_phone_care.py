@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import pytest
 from phone_models import MODELS, QUICK, assert_all_measured, wait_for
@@ -106,3 +107,47 @@ def test_a_setting_that_cannot_be_read_is_not_changed(phone):
         assert stay_on(phone) == "Could not access the provider"
     assert phone.is_clean()
     assert stay_on(phone) == "Could not access the provider"
+
+
+def be_hot_while_it_measures(phone, celsius=44.5):
+    """Its battery is hot whenever a batch runs, and cool a moment later."""
+    phone.write(
+        "system/bin/dumpsys",
+        f"""#!/system/bin/sh
+        cat "/data/phone/dumpsys/$1"
+        [ "$1" != battery ] || [ ! -e /data/local/tmp/mobilenas/pid ] || echo "  temperature: {round(celsius * 10)}"
+        """,
+    )
+    phone.write("data/phone/dumpsys/battery", "  level: 80\n")
+
+
+def test_a_phone_that_is_hot_only_while_it_measures_is_given_up_after_the_stated_time(phone):
+    with open_runner(phone.device(cool_seconds=1.0)) as runner:
+        be_hot_while_it_measures(phone)
+        before, start = len(phone.ran()), time.monotonic()
+        with pytest.raises(DeviceError, match=r"is hot \(battery at 44.5 C, at most 40 C\) while it measures, and was"):
+            runner.measure(MODELS[:1], QUICK)
+        seconds = time.monotonic() - start
+        assert 1.0 < seconds < 20.0
+        assert len(phone.ran()) - before <= 2 * (1 + seconds / 0.05)  # it rests before every retry
+    assert phone.is_clean()
+
+
+def test_the_time_for_which_a_phone_may_rest_counts_anew_after_a_trip_that_went_well(phone, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("mobilenas.runners.adb.TRIP_RUNS", 1)
+    monkeypatch.setattr("mobilenas.runners.adb.time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda s: None))
+    with open_runner(phone.device(cool_seconds=10.0)) as runner:
+        trip, trips = runner._session.trip, []
+
+        def every_other_one_is_hot(models, protocol):
+            trips.append(1)
+            now[0] += 4.0
+            phone.feel(celsius=44.5 if len(trips) % 2 else 25.0)
+            found = trip(models, protocol)
+            phone.feel()
+            return found
+
+        runner._session.trip = every_other_one_is_hot
+        assert_all_measured(runner.measure(MODELS[:5], QUICK), MODELS[:5])  # 80 s in all
+        assert len(trips) == 20
