@@ -16,6 +16,8 @@ DONE = ("done",)
 
 WATCH_SECONDS = 300.0
 """A phone whose folder nobody has touched for so long tidies itself up: longer than any process or part of a push."""
+STATE_SECONDS = 15
+"""A batch tells the phone's state before its first model, after its last, and between two after so many seconds."""
 
 _LIBRARY = r"""
 beat() { true > "$root/beat"; } 2>/dev/null
@@ -51,6 +53,7 @@ watch() {
   done
 }
 state() {
+  told=$SECONDS
   say state "$1"
   dumpsys battery
   dumpsys thermalservice | grep -m1 'Thermal Status'
@@ -63,6 +66,7 @@ state() {
 } 2>/dev/null
 run() {
   case " $dead " in *" $1 "*) return ;; esac
+  [ $((SECONDS - told)) -lt STATE_SECONDS ] || state during
   say begin "$1"
   start=$SECONDS
   timeout -s KILL "$limit" ./BINARY --graph="$2" "$@ARGUMENTS" 2>&1 </dev/null
@@ -147,7 +151,7 @@ class PhoneScripts:
 
     def try_out(self, model: str, arguments: Sequence[str], limit_seconds: float) -> str:
         """Prints what the binary prints for a model."""
-        head = f"limit={limit_seconds:g} dead="
+        head = f"limit={limit_seconds:g} dead= told=$SECONDS"
         return self._script(head, "enter", f"run 0 {shlex.quote(model)}", arguments=arguments)
 
     def batch(
@@ -159,7 +163,7 @@ class PhoneScripts:
         mask: int,
         cores: Sequence[int],
     ) -> str:
-        """Runs models one after the other, one process each, with the phone's state before and after.
+        """Runs models one after the other, one process each, with the phone's state before, meanwhile and after.
 
         A model that fails is not run again. When nobody reads any more, the script ends, and removes what it can.
 
@@ -211,6 +215,7 @@ class PhoneScripts:
 
     def _text(self, *lines: str, arguments: Sequence[str] = ()) -> str:
         quoted = " ".join(map(shlex.quote, arguments))
-        library = _LIBRARY.replace("BINARY", BINARY).replace('"$@ARGUMENTS"', quoted)
+        library = _LIBRARY.replace("BINARY", BINARY).replace("STATE_SECONDS", str(STATE_SECONDS))
+        library = library.replace('"$@ARGUMENTS"', quoted)
         head = f"mark={shlex.quote(self.mark)} root={shlex.quote(self.folder)}"
         return "\n".join((head, library, *lines))

@@ -12,6 +12,7 @@ from phone_models import MODELS, QUICK, assert_all_measured, wait_for
 
 from mobilenas.errors import DeviceError
 from mobilenas.runners import open_runner
+from mobilenas.runners._phone_session import remote_name
 
 
 def stay_on(phone):
@@ -151,3 +152,14 @@ def test_the_time_for_which_a_phone_may_rest_counts_anew_after_a_trip_that_went_
         runner._session.trip = every_other_one_is_hot
         assert_all_measured(runner.measure(MODELS[:5], QUICK), MODELS[:5])  # 80 s in all
         assert len(trips) == 20
+
+
+def test_the_state_is_told_between_models_too(phone, monkeypatch):
+    monkeypatch.setattr("mobilenas.runners._phone_script.STATE_SECONDS", 1)
+    phone.write("data/phone/sleep", "40")
+    with open_runner(phone.device()) as runner:
+        runner._session.push({remote_name(model): model for model in MODELS})
+        trip = runner._session.trip(list(enumerate(map(remote_name, MODELS))), QUICK)
+    assert 2 < len(trip.states) < 2 + len(MODELS)
+    assert {state.wakefulness for state in trip.states} == {"Awake"}
+    assert {state.frequencies_khz for state in trip.states} == {(1700000,)}
