@@ -1,9 +1,11 @@
 """The command line: parse, call, print."""
 
 import errno
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +27,7 @@ from mobilenas.cli import (
     verify,
 )
 from mobilenas.cli.output import LOG, logging_to_stderr, show_log
+from mobilenas.cli.signals import ended_by_signals
 from mobilenas.errors import InputError, MobilenasError
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
@@ -74,20 +77,27 @@ for command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits with the code of docs/commands.md; an expected error is one or two lines on stderr."""
-    sys.exit(run(arguments))
+    with ended_by_signals() as received:
+        code = run(arguments, received)
+    sys.exit(code)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; only a bug of ours raises."""
+def run(arguments: Sequence[str] | None = None, received: Sequence[int] = ()) -> int:
+    """Runs one command and returns its exit code; only a bug of ours raises.
+
+    Args:
+        arguments: Those of the command line; None: this process' own.
+        received: Signals that have come meanwhile, of `ended_by_signals`.
+    """
     with logging_to_stderr():
-        return _run(arguments)
+        return _run(arguments, received)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
-            return _fail("interrupted", INTERRUPTED)
+            return _interrupted(received)
         return code if isinstance(code, int) else 0
     except USAGE_ERROR as error:
         text = getattr(error, "format_message", error.__str__)()
@@ -97,14 +107,25 @@ def _run(arguments: Sequence[str] | None) -> int:
         _log_origin(error)
         return code
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", INTERRUPTED)
+        return _interrupted(received)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
+        if received:  # a bar that is taken off a terminal that is gone
+            return _interrupted(received)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
             raise
         return _fail(f"{error.filename or 'a file'}: {error.strerror}; free space or give another folder", 2)
+
+
+def _interrupted(received: Sequence[int]) -> int:
+    if not received:
+        return _fail("interrupted", INTERRUPTED)
+    code = 128 + received[0]
+    with suppress(OSError):  # the terminal may be gone
+        _fail(f"ended by {signal.Signals(received[0]).name}", code)
+    return code
 
 
 def _fail(text: str, code: int) -> int:

@@ -163,6 +163,20 @@ class OpSpec:
         elements = sum(math.prod(shape) for shape in self.in_shapes) + math.prod(self.out_shape)
         return elements * ACTIVATION_BYTES[dtype]
 
+    def __str__(self) -> str:
+        """A name for people, in which different ops differ: "conv2d 7x7x8 to 7x7x32, kernel_size 3x3"."""
+        given = {name: getattr(self, name) for name in ("kernel_size", "stride", "dilation")}
+        words = [f"{name} {height}x{width}" for name, (height, width) in given.items() if (height, width) != (1, 1)]
+        words += [f"groups {self.groups}"] if self.groups != 1 else []
+        if self.padding != "same":
+            around = (
+                [self.padding] if isinstance(self.padding, str) else [str(n) for pair in self.padding for n in pair]
+            )
+            words.append(f"padding {' '.join(around)}")
+        words += [self.activation] if self.activation != "none" else []
+        shapes = " + ".join("x".join(map(str, shape)) for shape in self.in_shapes)
+        return ", ".join([f"{self.kind} {shapes} to {'x'.join(map(str, self.out_shape))}", *words])
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return {

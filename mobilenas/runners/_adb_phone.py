@@ -226,12 +226,17 @@ def _send_request(file: RemoteFile) -> bytes:
     return bytes(request)
 
 
+def says_full(text: str) -> bool:
+    """Whether the phone's words for an error are those of a full disk."""
+    return "No space" in text or "ENOSPC" in text or "quota" in text.lower()
+
+
 def _check_answer(connection: socket.socket, path: str) -> None:
     kind, size = struct.unpack("<4sI", _exactly(connection, 8))
     if kind == b"OKAY":
         return
     text = _exactly(connection, min(size, 1000)).decode(errors="replace") if kind == b"FAIL" else repr(kind)
-    if "No space" in text or "ENOSPC" in text or "quota" in text.lower():
+    if says_full(text):
         raise PhoneFullError(text)
     raise DeviceError(f"the phone does not take {path!r}: {text}; give a folder that its shell user can write")
 

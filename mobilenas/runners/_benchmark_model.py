@@ -27,11 +27,15 @@ DELEGATE_FLAGS: Mapping[Delegate, tuple[str, ...]] = {
 }
 """The flag that chooses a delegate; where there are several, the first that the binary knows."""
 
-_HEADING = re.compile(r"^(?:\w+: )?Running benchmark for at least ", re.M)
-_SUMMARY = re.compile(r"^(INFO: )?count=(\d+) (.*)\n", re.M)
-_VALUE = re.compile(r"(\w+)=([\d.e+-]+)")
-_RESULTS = re.compile(r"^=+ BENCHMARK RESULTS =+\n(.*?)^=+\n", re.M | re.S)
-_INFERENCE = re.compile(r"^\s*Inference \(avg\):\s*([\d.]+) (us|ms|s) \((\d+) runs?\)$", re.M)
+_LOG = r"^(?:[A-Z]+: )?(?:[IWEF]\d{4,8} [\d:.]+ +\d+ )?(?:\[?[\w./-]+:\d+\] )?"
+"""What loggers put before a line: "INFO: ", "I0000 00:00:1.1  123 file.cc:12] ", "INFO: [file.cc:12] "."""
+_HEADING = re.compile(_LOG + r"Running benchmark for at least ", re.M)
+_AFTER = re.compile(_LOG + r"(?:Inference timings in us|Profiling Info|Operator-wise Profiling|Timings \()", re.M)
+_SUMMARY = re.compile(_LOG + r"count=(\d+) (.*)\n", re.M)
+_ALL_SAME = re.compile(r"curr=([\d.e+-]+)(\(all same\))?(?: |$)")
+_VALUE = re.compile(r"(\w+)=([\d.e+-]+|-?nan)(?= |$)")
+_RESULTS = re.compile(_LOG + r"=+ BENCHMARK RESULTS =+[ \t]*$", re.M)
+_INFERENCE = re.compile(_LOG + r"\s*Inference \(avg\):\s*([\d.]+) (us|ms|s) \((\d+) runs?\)[ \t]*$", re.M)
 _UNIT_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
 _PARTIAL = re.compile(r"will be partially executed by the delegate w/ (\d+) delegate kernels")
 _FLAG = re.compile(r"^\s*--(\w+)=", re.M)
@@ -85,7 +89,7 @@ class BenchmarkModel:
         Raises:
             ValueError: If that is none of the known formats.
         """
-        if _RESULTS.search(output):
+        if _results(output):
             return replace(self, style="results")
         values = _last_summary(output)[1]
         return replace(self, style="median" if "median" in values else "count")
@@ -122,16 +126,15 @@ class BenchmarkModel:
             ValueError: If the timing is missing or cut off.
         """
         if self.style == "results":
-            block = _RESULTS.search(output)
-            found = _INFERENCE.search(block[1]) if block else None
+            found = _results(output)
             if found is None:
                 raise ValueError("the output ends before its results")
             latency_us, runs = float(found[1]) * _UNIT_US[found[2]], int(found[3])
         else:
             runs, values = _last_summary(output)
-            if self.estimator not in values:
+            if self.estimator not in values and values["std"]:
                 raise ValueError(f"the output gives no {self.estimator}")
-            latency_us = values[self.estimator]
+            latency_us = values.get(self.estimator, values["avg"])  # runs that are all the same have one figure
         if not (runs > 0 and 0 <= latency_us < float("inf")):
             raise ValueError(f"the output gives {latency_us:g} us over {runs} runs")
         return Reading(latency_us, runs, _delegates(output), self.estimator)
@@ -163,19 +166,31 @@ def where_to_get(abis: Iterable[str]) -> str:
     return f"Google publishes it at {PUBLISHED_AT}{names[0]}"
 
 
+def _results(output: str) -> re.Match[str] | None:
+    """The line of the inference in the block of results."""
+    heading = _RESULTS.search(output)
+    return _INFERENCE.search(output, heading.end()) if heading else None
+
+
 def _last_summary(output: str) -> tuple[int, Mapping[str, float]]:
     """Runs and values of the first summary after the last heading.
 
-    Warm-up has a heading of its own before that one; what an op profile prints comes later or in other lines.
+    Warm-up has a heading of its own before that one; an op profile comes after the line that ends the timing.
     """
     headings = [match.end() for match in _HEADING.finditer(output)]
-    found = _SUMMARY.search(output, headings[-1]) if len(headings) >= 2 else None
+    after = _AFTER.search(output, headings[-1]) if headings else None
+    end = after.start() if after else len(output)
+    found = _SUMMARY.search(output, headings[-1], end) if len(headings) >= 2 else None
     if found is None:
         raise ValueError("the output ends before its timing")
-    values = {name: float(value) for name, value in _VALUE.findall(found[3])}
+    runs, text = int(found[1]), found[2].rstrip()
+    values = {name: float(value) for name, value in _VALUE.findall(text)}
+    same = _ALL_SAME.match(text)
+    if same and (same[2] or runs == 1):  # then the program prints no more than the one value
+        values = {"avg": float(same[1]), "std": 0.0, **values}
     if not {"avg", "std"} <= values.keys():
         raise ValueError("the timing is cut off")
-    return int(found[2]), values
+    return runs, values
 
 
 def _delegates(output: str) -> int | None:

@@ -19,7 +19,7 @@ class Trip:
     Attributes:
         readings: Of models that ran, by number.
         failures: Of models that did not.
-        states: The phone's, before and after.
+        states: The phone's: before, every few seconds, and after.
         allowed: The processors that the script was bound to, as the kernel says it.
         running: Number of the model that ran when the output ended; None if none did.
         is_whole: Whether the script came to its end.

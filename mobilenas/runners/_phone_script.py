@@ -14,19 +14,46 @@ BINARY = "mn_benchmark"
 DONE = ("done",)
 """Words of the marker that ends every script."""
 
+WATCH_SECONDS = 300.0
+"""A phone whose folder nobody has touched for so long tidies itself up: longer than any process or part of a push."""
+STATE_SECONDS = 15
+"""A batch tells the phone's state before its first model, after its last, and between two after so many seconds."""
+
 _LIBRARY = r"""
-say() { echo && echo "$mark $*" || lost; }
+beat() { true > "$root/beat"; } 2>/dev/null
+say() { beat; echo && echo "$mark $*" || lost; }
 end() { pkill -9 -x BINARY; } >/dev/null 2>&1
-clean() {
+stop() {
+  old=$(cat "$root/$1")
+  case "$old" in ''|*[!0-9]*) return ;; esac
+  grep -q mobilenas "/proc/$old/cmdline" && { kill -9 -"$old" || kill -9 "$old"; }
+} >/dev/null 2>&1
+mine() { [ "$(cat "$root/session")" = "$mark" ]; } 2>/dev/null
+enter() { cd "$root" && mine || exit; } 2>/dev/null
+wipe() {
   end
-  stay=$(cat "$root/stay_on") && case "$stay" in
-    ''|null) settings delete global stay_on_while_plugged_in ;;
+  stop watchdog
+  stay=$(cat "$root/stay_on")
+  case "$stay" in
+    '') ;;
+    null) settings delete global stay_on_while_plugged_in ;;
     *) settings put global stay_on_while_plugged_in "$stay" ;;
   esac
   cd / && rm -rf "$root"
 } >/dev/null 2>&1
+clean() { if [ ! -s "$root/session" ] || mine; then wipe; fi; }
 lost() { trap '' HUP INT TERM PIPE; clean; exit 71; }
+watch() {
+  trap '' HUP
+  while mine; do
+    rm -f "$root/beat"
+    seen=$(ls -l "$root")
+    sleep "$1"
+    if mine && [ "$(ls -l "$root")" = "$seen" ]; then rm -f "$root/watchdog" && wipe; fi
+  done
+}
 state() {
+  told=$SECONDS
   say state "$1"
   dumpsys battery
   dumpsys thermalservice | grep -m1 'Thermal Status'
@@ -39,6 +66,7 @@ state() {
 } 2>/dev/null
 run() {
   case " $dead " in *" $1 "*) return ;; esac
+  [ $((SECONDS - told)) -lt STATE_SECONDS ] || state during
   say begin "$1"
   start=$SECONDS
   timeout -s KILL "$limit" ./BINARY --graph="$2" "$@ARGUMENTS" 2>&1 </dev/null
@@ -49,15 +77,19 @@ run() {
 """
 
 _PREPARE = r"""
-old=$(cat "$root/pid" 2>/dev/null)
-case "$old" in *[!0-9]*|'') ;; *)
-  grep -q mobilenas "/proc/$old/cmdline" 2>/dev/null && kill -9 "$old" 2>/dev/null ;;
-esac
-end
-stay=$(cat "$root/stay_on" 2>/dev/null || settings get global stay_on_while_plugged_in 2>/dev/null)
+stop pid
+wipe
+stay=$(settings get global stay_on_while_plugged_in 2>/dev/null)
+case "$stay" in null) ;; *[!0-9]*) stay= ;; esac
 say folder
-{ rm -rf "$root" && mkdir -p "$root" && echo "$stay" > "$root/stay_on" && echo ok; } 2>&1
-settings put global stay_on_while_plugged_in 7 >/dev/null 2>&1
+if { rm -rf "$root" && mkdir -p "$root" && echo "$stay" > "$root/stay_on" && echo "$mark" > "$root/session"; } 2>&1 &&
+  mine && [ "$(cat "$root/stay_on")" = "$stay" ]
+then
+  echo ok
+  $(command -v setsid) sh -c WATCH </dev/null >/dev/null 2>&1 &
+  echo $! > "$root/watchdog"
+  [ -z "$stay" ] || settings put global stay_on_while_plugged_in 7 >/dev/null 2>&1
+fi
 input keyevent KEYCODE_WAKEUP >/dev/null 2>&1
 for name in ro.product.model ro.soc.model ro.board.platform ro.product.cpu.abilist ro.build.version.release; do
   say property $name
@@ -106,17 +138,21 @@ class PhoneScripts:
         return cls(folder=parent.rstrip("/") + "/mobilenas", mark=f"@{secrets.token_hex(8)}")
 
     def prepare(self) -> str:
-        """Ends what an earlier session left, makes the folder, keeps the phone awake, and says what phone it is."""
-        return self._script(_PREPARE)
+        """Ends what an earlier session left, makes the folder, keeps the phone awake, and says what phone it is.
+
+        A watchdog is left behind: it cleans up when the folder stays as it is for `WATCH_SECONDS`. Every marker touches
+        it, and so does a file that grows. It ends with the folder, or when that is another session's.
+        """
+        return self._script(_PREPARE.replace("WATCH", shlex.quote(self._text(f"watch {WATCH_SECONDS:g}"))))
 
     def usage(self) -> str:
         """Prints the binary's usage and its exit code."""
-        return self._script('cd "$root" || exit', f"say usage\n./{BINARY} --help 2>&1 </dev/null\nsay code $?")
+        return self._script("enter", f"say usage\n./{BINARY} --help 2>&1 </dev/null\nsay code $?")
 
     def try_out(self, model: str, arguments: Sequence[str], limit_seconds: float) -> str:
         """Prints what the binary prints for a model."""
-        head = f"limit={limit_seconds:g} dead="
-        return self._script(head, 'cd "$root" || exit', f"run 0 {shlex.quote(model)}", arguments=arguments)
+        head = f"limit={limit_seconds:g} dead= told=$SECONDS"
+        return self._script(head, "enter", f"run 0 {shlex.quote(model)}", arguments=arguments)
 
     def batch(
         self,
@@ -127,7 +163,7 @@ class PhoneScripts:
         mask: int,
         cores: Sequence[int],
     ) -> str:
-        """Runs models one after the other, one process each, with the phone's state before and after.
+        """Runs models one after the other, one process each, with the phone's state before, meanwhile and after.
 
         A model that fails is not run again. When nobody reads any more, the script ends, and removes what it can.
 
@@ -140,7 +176,7 @@ class PhoneScripts:
         """
         return self._script(
             f"limit={limit_seconds:g} dead= cores={shlex.quote(' '.join(map(str, cores)))}",
-            'cd "$root" || exit',
+            "enter",
             "echo $$ > pid",
             "trap lost HUP INT TERM PIPE",
             *([f"taskset -p {mask:x} $$ >/dev/null 2>&1"] if mask else []),
@@ -161,7 +197,7 @@ class PhoneScripts:
 
     def remove(self, files: Sequence[str]) -> str:
         """Removes files of the folder."""
-        return self._script('cd "$root" || exit', "rm -f " + " ".join(map(shlex.quote, files)))
+        return self._script("enter", "rm -f " + " ".join(map(shlex.quote, files)))
 
     def clean(self) -> str:
         """Ends what runs, gives the phone its setting back and removes the folder."""
@@ -175,7 +211,11 @@ class PhoneScripts:
         return sections[:-1], sections[-1].words if sections else ()
 
     def _script(self, *lines: str, arguments: Sequence[str] = ()) -> str:
+        return self._text(*lines, "say done", "", arguments=arguments)
+
+    def _text(self, *lines: str, arguments: Sequence[str] = ()) -> str:
         quoted = " ".join(map(shlex.quote, arguments))
-        library = _LIBRARY.replace("BINARY", BINARY).replace('"$@ARGUMENTS"', quoted)
+        library = _LIBRARY.replace("BINARY", BINARY).replace("STATE_SECONDS", str(STATE_SECONDS))
+        library = library.replace('"$@ARGUMENTS"', quoted)
         head = f"mark={shlex.quote(self.mark)} root={shlex.quote(self.folder)}"
-        return "\n".join((head, library, *lines, "say done", ""))
+        return "\n".join((head, library, *lines))

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -11,8 +12,9 @@ from pathlib import Path
 from mobilenas.errors import DeviceError, InputError
 from mobilenas.export import write_micro_model
 from mobilenas.graph import OpKind, OpSpec
+from mobilenas.runners import _phone_script
 from mobilenas.runners._adb_options import AdbOptions
-from mobilenas.runners._adb_phone import AdbPhone, PhoneFullError, PhoneLostError, RemoteFile
+from mobilenas.runners._adb_phone import AdbPhone, PhoneFullError, PhoneLostError, RemoteFile, says_full
 from mobilenas.runners._benchmark_model import BenchmarkModel, check_abi, where_to_get
 from mobilenas.runners._phone_batch import Trip, last_line
 from mobilenas.runners._phone_script import BINARY, DONE, PhoneScripts, Section
@@ -51,6 +53,7 @@ class PhoneSession:
         self._options, self._threads = options, threads
         self._scripts = PhoneScripts.of_session(options.folder)
         self._kept: dict[str, int] = {}
+        self._heard = 0.0
         self._benchmark: BenchmarkModel | None = None
 
     @cached_property
@@ -66,7 +69,10 @@ class PhoneSession:
             raise InputError(f"TFLite's benchmark_model is needed; {where_to_get(self._abis())}; {hint}")
         check_path(BINARY_VARIABLE, path)  # the options have checked theirs
         try:
-            return Path(path).expanduser().read_bytes()
+            found = Path(path).expanduser()
+            if found.exists() and not found.is_file():  # a pipe or a device might be read for ever
+                raise OSError("it is no regular file")
+            return found.read_bytes()
         except OSError as error:
             raise InputError(
                 f"cannot read benchmark_model {path}: {error.strerror or error}; {where_to_get(self._abis())}; {hint}"
@@ -96,10 +102,11 @@ class PhoneSession:
         """
         self._kept.clear()
         bodies = {section.words: section.body for section in self._whole(self._scripts.prepare())}
-        if bodies["folder",].strip() != "ok":
+        if (said := last_line(bodies["folder",])) != "ok":
+            if says_full(said):
+                raise self._full(said, "no folder can be made")
             raise DeviceError(
-                f"{self._name} cannot use {self._scripts.folder!r}: {last_line(bodies['folder',])}; "
-                "give another folder in [options]"
+                f"{self._name} cannot use {self._scripts.folder!r}: {said}; give another folder in [options]"
             )
         if lacking := bodies["tools",].split():
             raise DeviceError(f"{self._name} lacks {', '.join(lacking)}: Android 6 or later is needed")
@@ -114,6 +121,8 @@ class PhoneSession:
             DeviceError: If the phone has no room even for these alone.
             PhoneLostError: If the connection breaks.
         """
+        if time.time() - self._heard > _phone_script.WATCH_SECONDS / 2:
+            self.prepare()  # its watchdog may have tidied it up
         new = [name for name in models if name not in self._kept]
         size = sum(len(models[name]) for name in new)
         self._drop(self._surplus(sum(self._kept.values()) + size - KEEP_BYTES, models))
@@ -141,8 +150,7 @@ class PhoneSession:
             mask=mask_of(self.cores),
             cores=self.cores or (0,),
         )
-        output = self.phone.run(script, silence_seconds=protocol.timeout_seconds + ANSWER_SECONDS)
-        sections, last = self._scripts.read(output)
+        sections, last = self._answer(script, silence_seconds=protocol.timeout_seconds + ANSWER_SECONDS)
         trip = Trip.read(sections, last, benchmark, protocol.timeout_seconds)
         if trip.allowed:
             self._check_pinned(trip.allowed)
@@ -203,10 +211,12 @@ class PhoneSession:
             self.phone.push(files)
         except PhoneFullError as error:
             size_mb = sum(len(file.content) for file in files) / 1e6
-            raise DeviceError(
-                f"{self._name} is full ({error}): {size_mb:.1f} MB are needed in {self._scripts.folder!r}; "
-                "make room on it and run this again"
-            ) from error
+            raise self._full(str(error), f"{size_mb:.1f} MB are needed") from error
+
+    def _full(self, said: str, what: str) -> DeviceError:
+        return DeviceError(
+            f"{self._name} is full ({said}): {what} in {self._scripts.folder!r}; make room on it and run this again"
+        )
 
     def _surplus(self, size: int, wanted: Container[str]) -> list[str]:
         """Files of this size together, the newest first: models come in rounds, the oldest come again first."""
@@ -226,8 +236,13 @@ class PhoneSession:
         for name in found:
             self._kept.pop(name, None)
 
-    def _whole(self, script: str, silence_seconds: float = ANSWER_SECONDS) -> list[Section]:
-        sections, last = self._scripts.read(self.phone.run(script, silence_seconds=silence_seconds))
+    def _answer(self, script: str, silence_seconds: float) -> tuple[list[Section], tuple[str, ...]]:
+        output = self.phone.run(script, silence_seconds=silence_seconds)
+        self._heard = time.time()  # a clock that goes on while this computer is suspended
+        return self._scripts.read(output)
+
+    def _whole(self, script: str) -> list[Section]:
+        sections, last = self._answer(script, ANSWER_SECONDS)
         if last != DONE:
             raise PhoneLostError("its answer ends early")
         return sections

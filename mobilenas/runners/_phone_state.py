@@ -20,7 +20,7 @@ class PhoneState:
         thermal_status: 0 none, 1 light, 2 moderate, 3 severe throttling and so on (Android 10 and later).
         wakefulness: "Awake", "Asleep", "Dozing" ...
         governor: Frequency governor of the first processor in use; "unknown" where it cannot be read.
-        frequencies_khz: Of the processors in use.
+        frequencies_khz: Of the processors in use; "unknown" where it cannot be read.
         cpuset: Of a process of the shell; "unknown" where it cannot be read.
     """
 
@@ -29,7 +29,7 @@ class PhoneState:
     thermal_status: int | None
     wakefulness: str | None
     governor: str
-    frequencies_khz: tuple[int, ...]
+    frequencies_khz: tuple[int | Literal["unknown"], ...]
     cpuset: str
 
     @classmethod
@@ -45,7 +45,9 @@ class PhoneState:
             thermal_status=_number(r"Thermal Status: (\d+)", text),
             wakefulness=awake[1] if awake else None,
             governor=governor[1] if governor else "unknown",
-            frequencies_khz=tuple(int(khz) for khz in re.findall(r"^frequency \d+ (\d+)", text, re.M)),
+            frequencies_khz=tuple(
+                int(khz) if khz else "unknown" for khz in re.findall(r"^frequency \d+ (\d*)", text, re.M)
+            ),
             cpuset=cpuset[1] if cpuset else "unknown",
         )
 

@@ -58,7 +58,9 @@ class AdbRunner(Runner):
             self._stack.enter_context(exclusive(lock_path(serial), f"phone {serial}", wait_seconds=wait_seconds))
             self._stack.callback(self._session.clean)
             self._session.prepare()
-            self._state = self._wait_until_fit(time.monotonic() + self._options.cool_seconds)
+            self._state = self._session.look(wake=True)
+            if trouble := self._trouble(self._state):
+                self._state = self._rest(trouble, time.monotonic() + self._options.cool_seconds)
         except PhoneLostError as error:
             self._stack.close()
             raise DeviceError(f"the phone was lost ({error}); plug it in and run this again") from error
@@ -97,7 +99,7 @@ class AdbRunner(Runner):
     def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
         names = [remote_name(model) for model in models]
         batch = Batch(list(range(len(models))) * protocol.visits)
-        cool_until = time.monotonic() + self._options.cool_seconds
+        cool_until: float | None = None
         fruitless = 0
         while batch.todo:
             numbers = batch.todo[:TRIP_RUNS]
@@ -105,9 +107,11 @@ class AdbRunner(Runner):
                 self._session.push({names[i]: models[i] for i in numbers})
                 trip = self._session.trip([(i, names[i]) for i in numbers], protocol)
                 LOG.debug("phone %s: %s", self._session.phone.serial, trip.states)
-                if any(self._trouble(state) for state in trip.states):
-                    self._wait_until_fit(cool_until)
+                if trouble := next(filter(None, map(self._trouble, trip.states)), ""):
+                    cool_until = cool_until or time.monotonic() + self._options.cool_seconds
+                    self._rest(f"{trouble} while it measures", cool_until)
                     continue
+                cool_until = None
                 before = len(batch.todo)
                 batch.take(trip)
                 fruitless = 0 if len(batch.todo) < before else fruitless
@@ -142,15 +146,14 @@ class AdbRunner(Runner):
     def _trouble(self, state: PhoneState) -> str:
         return state.trouble(most_celsius=self._options.most_celsius, least_percent=self._options.least_percent)
 
-    def _wait_until_fit(self, until: float) -> PhoneState:
-        """Wakes the phone up and waits until it is cool, charged and not throttled.
+    def _rest(self, trouble: str, until: float) -> PhoneState:
+        """Lets a phone that is in trouble rest until it is awake, cool, charged and not throttled.
 
         Raises:
             DeviceError: If that takes too long.
             PhoneLostError: If the connection breaks.
         """
-        state = self._session.look(wake=True)
-        while trouble := self._trouble(state):
+        while True:
             if time.monotonic() > until:
                 raise DeviceError(
                     f"phone {self._session.phone.serial} is {trouble}, and was for {self._options.cool_seconds:g} s; "
@@ -159,7 +162,8 @@ class AdbRunner(Runner):
             LOG.info("phone %s is %s; waiting", self._session.phone.serial, trouble)
             time.sleep(self._poll_seconds)
             state = self._session.look(wake=True)
-        return state
+            if not (trouble := self._trouble(state)):
+                return state
 
     @property
     def _poll_seconds(self) -> float:

@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from fake_runner import FakeRunner
 
 from mobilenas.cli.main import app
+from mobilenas.export import write_micro_model
+from mobilenas.graph import OpKind, OpSpec
 from mobilenas.runners import Patience, Runner
 
 QUICK = ["--device", "fake", "--data", "digits", "--resolution", "16", "--target-ms", "3", "--trials", "2"]
@@ -169,3 +172,12 @@ def test_images_in_folders(answer, tmp_path, tiny):
     arguments = ["--data", tmp_path / "pets", "--resolution", "16", "--epochs", "1", "--out", out]
     answer("train", tiny, *arguments)
     assert json.loads((out / "arch.json").read_text())["num_classes"] == 2
+
+
+def test_an_op_that_the_device_refuses_is_named_for_people(mobilenas, tiny):
+    stem = OpSpec(OpKind.CONV2D, ((16, 16, 3),), 8, kernel_size=(3, 3), stride=(2, 2), activation="relu")
+    FakeRunner.refuse = write_micro_model(stem)
+    code, _, err = mobilenas("profile", "--device", "fake", "--model", tiny)
+    assert code == 0
+    assert "not measured: conv2d 16x16x3 to 8x8x8, kernel_size 3x3, stride 2x2, relu: refused\n" in err
+    assert "OpSpec" not in err

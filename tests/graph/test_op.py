@@ -222,3 +222,25 @@ def test_copies_of_an_op_stand_side_by_side():
     assert graph.op_counts() == {STEM: 3}
     assert [node.inputs for node in graph.nodes] == [(0,)] * 3
     assert graph.outputs == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (STEM, "conv2d 224x224x3 to 112x112x32, kernel_size 3x3, stride 2x2, relu6"),
+        (
+            OpSpec(CONV, ((10, 10, 8),), 8, (3, 3), dilation=(2, 2), groups=2, padding="valid"),
+            "conv2d 10x10x8 to 6x6x8, kernel_size 3x3, dilation 2x2, groups 2, padding valid",
+        ),
+        (OpSpec(OpKind.PAD, ((4, 4, 8),), 8, padding=((0, 1), (2, 3))), "pad 4x4x8 to 5x9x8, padding 0 1 2 3"),
+        (OpSpec(OpKind.ADD, ((4, 4, 8), (1, 1, 8)), 8), "add 4x4x8 + 1x1x8 to 4x4x8"),
+    ],
+)
+def test_an_op_has_a_name_for_people(spec, name):
+    assert str(spec) == name
+
+
+@given(graphs(), graphs())
+def test_different_ops_have_different_names(one, other):
+    specs = {node.spec for graph in (one, other) for node in graph.nodes}
+    assert len({str(spec) for spec in specs}) == len(specs)

@@ -16,7 +16,10 @@ from pathlib import Path
 from mobilenas.runners import Device
 
 HERE = Path(__file__).parent
-TOOLS = ("cat", "chmod", "date", "grep", "kill", "ls", "mkdir", "pkill", "rm", "sleep", "stat", "taskset", "timeout")
+TOOLS = (
+    *("cat", "chmod", "date", "grep", "kill", "ls", "mkdir", "pkill", "rm", "setsid", "sleep", "stat", "taskset"),
+    "timeout",
+)
 
 GETPROP = """#!/system/bin/sh
 cat "/data/phone/property/$1" 2>/dev/null || echo
@@ -45,6 +48,10 @@ for each in /*; do
 done
 mkdir -p proc
 mount -t proc proc proc
+if [ "$5" = full ]; then
+  mount -t tmpfs -o size=8k none data/local/tmp
+  dd if=/dev/zero of=data/local/tmp/full bs=8k count=1 status=none
+fi
 exec chroot . /usr/bin/env -i PATH=/system/bin "$2" "$3" "$4"
 """
 
@@ -69,16 +76,25 @@ class FakePhone:
         binary: The program that stands for benchmark_model: "fast" (a script, a microsecond a thousand bytes of model)
             or "litert" (LiteRT times it).
         style: How that prints: "count", "median" or "results".
+        full: Whether its disk is, from the start.
     """
 
-    def __init__(self, folder: Path, *, model: str = "Fake Phone", binary: str = "fast", style: str = "median") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        model: str = "Fake Phone",
+        binary: str = "fast",
+        style: str = "median",
+        full: bool = False,
+    ) -> None:
         self.root = folder / "root"
         self._make_root(model)
         self.binary = folder / "benchmark_model"
         self._make_binary(binary, style)
         command = ["unshare", "-rmpf", "--kill-child", "sh", "-e", "-c", START, "sh", str(self.root)]
         self._process = subprocess.Popen(
-            [*command, sys.executable, str(HERE / "phone_daemon.py"), model],
+            [*command, sys.executable, str(HERE / "phone_daemon.py"), model, "full" if full else ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

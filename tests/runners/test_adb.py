@@ -6,10 +6,10 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 
 import pytest
 from phone import FakePhone
+from phone_models import MODELS, QUICK, assert_all_measured, wait_for
 
 from mobilenas.errors import DeviceError, FieldError, InputError
 from mobilenas.export import write_micro_model
@@ -17,27 +17,8 @@ from mobilenas.graph import OpKind, OpSpec
 from mobilenas.runners import Device, Failure, Timing, TimingProtocol, open_runner
 from mobilenas.runners._phone_session import remote_name
 
-QUICK = TimingProtocol(visits=2, runs=5, visit_seconds=0.01, timeout_seconds=20)
-MODELS = [write_micro_model(OpSpec(OpKind.CONV2D, ((7, 7, channels),), 32)) for channels in range(8, 80, 8)]
 HOSTILE = """a'b"c ;$(touch owned)`touch owned`
 && touch owned #\\"""
-
-
-def truth_us(model):
-    """What the fast binary prints: a microsecond a thousand bytes, with one decimal."""
-    return len(model) // 100 / 10
-
-
-def assert_all_measured(timings, models=MODELS, visits=2):
-    assert [timing.latency_us for timing in timings] == pytest.approx([truth_us(model) for model in models])
-    assert {timing.visits for timing in timings} == {visits}
-
-
-def wait_for(what, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.02)
 
 
 def behave(phone, **how):
@@ -248,6 +229,9 @@ def test_a_binary_that_cannot_be_used_says_where_there_is_one(phone, tmp_path, m
     assert published in absent
     assert "--benchmark-binary, MOBILENAS_BENCHMARK_BINARY or benchmark_binary" in absent
     assert "cannot read benchmark_model" in refused(tmp_path / "absent")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path):  # reading them would never end
+        assert f"cannot read benchmark_model {path}: it is no regular file" in refused(path)
     other = tmp_path / "elf"
     other.write_bytes(b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little") + bytes(100))
     assert "is for x86_64, phone" in refused(other)

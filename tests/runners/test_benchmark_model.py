@@ -51,7 +51,27 @@ Inference (avg):     71.45 ms (14 runs)
 Inference (min):     70.00 ms
 =======================================
 """
-FORMATS = {"plain": PLAIN, "profiled": PROFILED, "info": INFO, "median": MEDIAN, "results": RESULTS}
+RUNS = "first=7157 curr=7150 min=7001 max=7300 avg=7145.25 std=71"
+SAME = PLAIN.replace(RUNS, "curr=7150(all same)")
+SAME_MEDIAN = MEDIAN.replace(f"{RUNS} p5=7010 median=7140 p95=7290", "curr=7150(all same) p5=7150 median=7150 p95=7150")
+RESULTS_LINES = RESULTS.splitlines(keepends=True)
+INFO_RESULTS = "".join(f"INFO: {line}" for line in RESULTS_LINES)
+GLOG_RESULTS = "".join(f"I0000 00:00:1.1  123 benchmark.cc:12] {line}" for line in RESULTS_LINES)
+OPEN_RESULTS = "".join(RESULTS_LINES[:-1])
+BLANK_RESULTS = RESULTS.replace("(14 runs)", "(14 runs)  ")
+FORMATS = {
+    "plain": PLAIN,
+    "profiled": PROFILED,
+    "info": INFO,
+    "median": MEDIAN,
+    "same": SAME,
+    "same median": SAME_MEDIAN,
+    "results": RESULTS,
+    "info results": INFO_RESULTS,
+    "glog results": GLOG_RESULTS,
+    "open results": OPEN_RESULTS,
+    "blank results": BLANK_RESULTS,
+}
 
 
 def read(text):
@@ -65,7 +85,13 @@ def read(text):
         ("profiled", 7145.25, 1, "avg"),
         ("info", 7145.25, 1, "avg"),
         ("median", 7140.0, 1, "median"),
+        ("same", 7150.0, 1, "avg"),
+        ("same median", 7150.0, 1, "median"),
         ("results", 71450.0, None, "avg"),
+        ("info results", 71450.0, None, "avg"),
+        ("glog results", 71450.0, None, "avg"),
+        ("open results", 71450.0, None, "avg"),
+        ("blank results", 71450.0, None, "avg"),
     ],
 )
 def test_the_timing_after_warm_up_is_read(name, latency_us, delegates, estimator):
@@ -79,12 +105,40 @@ def test_an_output_that_is_cut_anywhere_gives_the_whole_figure_or_none(name):
     text = FORMATS[name]
     benchmark, whole = BenchmarkModel.from_usage(USAGE).detected(text), read(text).latency_us
     refused = 0
+    end = text.index("curr=7150" if "same" in name else "std=71") if "results" not in name else text.index("14 runs")
     for length in range(len(text)):
         try:
             assert benchmark.read(text[:length]).latency_us == whole, text[:length]
         except ValueError:
             refused += 1
-    assert refused > text.rindex("14") if name == "results" else refused > text.index("std=71")
+    assert refused > end
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("(all same)", ""),  # the end of the line is missing, though the line has one
+        ("curr=7150(all same)", "curr=7150(all sa"),
+        ("count=14 curr=7150(all same)\n", "count=14 curr=71"),
+        ("count=14 curr=7150(all same)\n", ""),
+    ],
+)
+def test_a_summary_of_equal_runs_that_is_cut_off_is_refused(old, new):
+    profiled = PROFILED.replace(f"{RUNS}\n", "curr=7150(all same)\n")
+    benchmark = BenchmarkModel.from_usage(USAGE)
+    assert benchmark.read(profiled).latency_us == 7150
+    with pytest.raises(ValueError, match=r"cut off|ends before its timing"):
+        benchmark.read(profiled.replace(old, new))
+
+
+def test_equal_runs_of_a_binary_that_prints_medians_have_one_even_where_it_is_left_out():
+    assert BenchmarkModel.from_usage(USAGE).detected(MEDIAN).read(SAME).latency_us == 7150
+    assert BenchmarkModel.from_usage(USAGE).detected(SAME).estimator == "avg"
+
+
+def test_one_run_and_a_spread_that_is_no_number_are_read():
+    assert read(PLAIN.replace("count=14 " + RUNS, "count=1 curr=9000")).latency_us == 9000
+    assert read(PLAIN.replace("std=71", "std=-nan")).latency_us == 7145.25
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ def test_everything_is_read():
 def test_what_cannot_be_read_is_unknown_and_no_trouble():
     assert PhoneState.parse("Permission denied\n") == PhoneState(None, None, None, None, "unknown", (), "unknown")
     assert trouble("") == ""
+    unreadable = SAID.replace("1826000", "").replace("2000000", "<unknown>")
+    assert PhoneState.parse(unreadable).frequencies_khz == ("unknown", "unknown")
 
 
 @pytest.mark.parametrize(
