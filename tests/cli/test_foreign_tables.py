@@ -46,6 +46,14 @@ def test_calibrate_then_predict(answer, mobilenas, home, latencies):
     assert "ms (calibrated, 90 % interval" in out.splitlines()[0]
 
 
+def test_lines_without_an_era_beside_lines_that_have_one(answer, latencies):
+    lines = [line + end for line, end in zip(LIST.splitlines(), (",era", ",2018", ",2018", ",", ",2018"), strict=True)]
+    latencies.write_text("\n".join(lines))
+    answer("calibrate", latencies, "--device", "my-phone")
+    eras = answer("predict", "mobilenet_v2", "--device", "my-phone")["eras"]
+    assert [each["era"] for each in eras] == ["2018", "other"]
+
+
 def test_a_table_is_replaced_only_when_asked(answer, mobilenas, refused, latencies):
     answer("calibrate", latencies, "--device", "my-phone")
     assert "exists already; give --fresh" in refused(2, "calibrate", latencies, "--device", "my-phone")
