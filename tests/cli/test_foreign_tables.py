@@ -65,6 +65,8 @@ def test_a_table_is_replaced_only_when_asked(answer, mobilenas, refused, latenci
 def test_import_then_predict(answer, mobilenas, home, tiny, blocks):
     document = answer("import-table", blocks, "--device", "his-phone")
     assert (document["method"], document["ops"], document["blocks"]) == ("imported", 2, 1)
+    assert document["error"] is None  # no network was compared
+    assert "standard error" not in mobilenas("import-table", blocks, "--device", "his-phone", "--fresh")[1]
     predicted = answer("predict", tiny, "--device", "his-phone")
     by_kind = {op["op"]["kind"]: op for op in predicted["ops"]}
     assert by_kind["block"]["latency_ms"] == 0.25
@@ -158,6 +160,31 @@ def test_a_damaged_table_is_said_and_hides_no_device(mobilenas, home):
     assert code == 0
     assert {row["name"]: row["tables"] for row in json.loads(out)}["pixel1"] == []
     assert "method 'guessed'" in err
+
+
+@pytest.mark.parametrize("device", ["host", "aarch64_emulated"])
+def test_this_machine_takes_no_figures_of_others(refused, home, latencies, blocks, device):
+    for command in (["calibrate", latencies], ["import-table", blocks]):
+        said = refused(2, *command, "--device", device)
+        assert f"{device} is this machine" in said
+        assert f"mobilenas profile --device {device}" in said
+    assert not (home / "latency_tables").exists()
+
+
+def test_a_phone_takes_them_and_is_no_other_machine_for_that(answer, mobilenas, latencies):
+    answer("calibrate", latencies, "--device", "pixel")
+    assert answer("predict", "mobilenet_v2", "--device", "pixel")["method"] == "calibrated"
+    assert "another machine" not in mobilenas("devices")[2]
+
+
+def test_search_on_a_table_of_blocks_says_what_can_be_done_and_leaves_no_folder(refused, tmp_path, blocks, answer):
+    answer("import-table", blocks, "--device", "his-phone")
+    said = refused(2, "search", "--target-ms", "75", "--device", "his-phone")
+    assert "run: mobilenas calibrate FILE --device his-phone --dtype float32 --fresh" in said
+    assert not (tmp_path / "runs").exists()
+    answer("import-table", blocks, "--device", "pixel")
+    said = refused(2, "search", "--target-ms", "75", "--device", "pixel")
+    assert "run: mobilenas profile --device pixel --dtype float32 --fresh" in said
 
 
 def test_models_that_fit(answer, mobilenas):
