@@ -1,6 +1,7 @@
 """Tables that were not measured here: making them, predicting from them, and what cannot be done with them."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_calibrate_then_predict(answer, mobilenas, home, latencies):
     assert predicted["low_ms"] < 70 < predicted["high_ms"]
     assert {op["source"] for op in predicted["ops"]} == {"calibrated"}
     assert (predicted["method"], predicted["eras"], predicted["unmeasured"]) == ("calibrated", [], 0)
-    code, out, err = mobilenas("predict", "efficientnet_b0", "--device", "my-phone")
+    code, out, err = mobilenas("predict", "mnasnet_b1", "--device", "my-phone")
     assert (code, err) == (0, "")
     assert "ms (calibrated, 90 % interval" in out.splitlines()[0]
 
@@ -74,7 +75,7 @@ def test_import_then_predict(answer, mobilenas, home, tiny, blocks):
     assert {op["source"] for op in predicted["ops"]} == {"imported", "calibrated"}
     code, out, err = mobilenas("predict", tiny, "--device", "his-phone")
     assert code == 0
-    assert "(imported, 90 % interval" in out
+    assert "(imported but for 4 of 6 ops, 90 % interval" in out
     assert "block of 2" in out
     assert "ops were not imported but estimated" in err
     assert "Traceback" not in err
@@ -90,6 +91,27 @@ def test_pixel1_states_the_era_it_speaks_of(answer, mobilenas):
     assert (code, err) == (0, "")
     assert "calibrated" in out.splitlines()[0]
     assert "speaks of the runtime of TFLite 2018; of TFLite 2019: 5" in out.splitlines()[1]
+
+
+def test_beyond_what_a_table_was_fitted_to_the_interval_is_wider_and_that_is_said(answer, mobilenas, latencies):
+    near, far = (answer("predict", name, "--device", "pixel1") for name in ("mobilenet_v2", "efficientnet_b7"))
+    assert [near["extrapolated"], far["extrapolated"]] == [False, True]
+    width = {each["name"]: each["high_ms"] / each["latency_ms"] - 1 for each in (near, far)}
+    # 138 ms is the largest of the published networks: 0.4 more of the error for each doubling beyond
+    doublings = math.log2(far["latency_ms"] / 138)
+    assert width["efficientnet_b7"] / width["mobilenet_v2"] == pytest.approx(1 + 0.4 * doublings)
+    _, _, err = mobilenas("predict", "efficientnet_b7", "mobilenet_v2", "--device", "pixel1")
+    assert "efficientnet_b7 is beyond the networks of 4.5 to 138 ms that the table of pixel1 was fitted to" in err
+    assert "mobilenet_v2 is" not in err
+    answer("calibrate", latencies, "--device", "my-phone")  # 15 to 75 ms
+    assert answer("predict", "efficientnet_b2", "--device", "my-phone")["extrapolated"] is True
+
+
+def test_a_network_that_an_imported_table_has_nothing_of(answer, mobilenas, blocks):
+    answer("import-table", blocks, "--device", "his-phone")
+    _, out, err = mobilenas("predict", "mobilenet_v2", "--device", "his-phone")
+    assert "(estimated, since none of its ops was imported, 90 % interval" in out
+    assert "ops were not imported but estimated" in err
 
 
 def test_the_users_own_table_of_a_shipped_device_is_taken_first(answer, latencies):
@@ -197,8 +219,12 @@ def test_models_that_fit(answer, mobilenas):
     assert by_name["mobilenet_v3_large"]["top1"] == 0.752
     assert by_name["mobilenet_v3_large"]["pareto"]
     assert by_name["mobilenet_v3_large"]["params"] == 5_483_032
+    assert {(row["method"], row["era"], row["extrapolated"]) for row in rows} == {("calibrated", "TFLite 2018", False)}
     code, out, err = mobilenas("models", "--device", "pixel1")
     assert code == 0
+    assert "latency is calibrated, TFLite 2018, with a 90 % interval" in err
+    assert "beyond the networks of 4.5 to 138 ms" in err
+    assert "TFLite" not in out
     assert len(out.splitlines()) == len(models.names()) + 1
     assert "calibrated" in err
 
