@@ -142,10 +142,10 @@ def _print(document: dict[str, Any], unit: Unit) -> None:
 
 def _method(document: dict[str, Any]) -> str:
     """Where a figure is from, for its heading; a table may have nothing of the network."""
-    missing, ops = document["unmeasured"], len(document["ops"])
+    missing, ops, method = document["unmeasured"], len(document["ops"]), str(document["method"])
     if missing == ops:
-        return f"estimated, since none of its ops was {document['method']}"
-    return document["method"] + (f" but for {missing} of {ops} ops" if missing else "")
+        return f"estimated, since none of its ops was {method}"
+    return f"{method} but for {missing} of {ops} ops" if missing else method
 
 
 def _columns(op: Mapping[str, Any]) -> tuple[str, str, int]:
