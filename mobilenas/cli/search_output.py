@@ -19,6 +19,8 @@ def print_result(result: "SearchResult", folder: Path) -> None:
     """The winner, and the Pareto front that the search found."""
     measured, report = result.measured, result.verification
     how = "" if result.method == "measured" else f"{described(result.method, result.era)}, "
+    if result.extrapolated:
+        how += "beyond the networks that the table was fitted to, "
     interval = f"{how}90 % interval {result.low_ms:.3g} to {result.high_ms:.3g}"
     rows = [
         ("target", f"{result.target_ms:g} ms on {result.device}"),
