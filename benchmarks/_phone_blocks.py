@@ -55,7 +55,8 @@ def transferred(old: Sequence[BlockEntry], new: Sequence[BlockEntry], count: int
     ratio = float(np.median([entry.measurement.latency_us for entry in few] / old_us))
     plain = LatencyTable(TableInfo(device="new"), {op: Measurement(ratio * theirs.op_us(op)) for op in ops})
     ways["one factor"] = LatencyPredictor(plain)
-    found = {"transfer: started from the data sheet, percent of draws": 100.0 * ("data sheet" in made.info.source)}
+    share = re.search(r"for (\d+) % from a phone's data sheet", made.info.source)
+    found = {"transfer: weight of the data sheet, percent": float(share[1]) if share else 0.0}
     for name, predictor in ways.items():
         predicted = {entry.name: 1e3 * predictor.predict(entry.graph).ms for entry in new}
         taken = {entry.name: entry.measurement.latency_us for entry in new}

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.graph import OpGraph, OpKind, OpSpec
-from mobilenas.latency.calibration import LEAST_ERROR
 from mobilenas.latency.predictor import LatencyPredictor
 
 Floats = npt.NDArray[np.float64]
@@ -67,14 +66,15 @@ class Ratios:
     Attributes:
         ops: The same, in an order.
         alone_us: What each takes by itself on the source, shape (ops,).
+        in_networks_us: What each costs there in a network, shape (ops,).
     """
 
     def __init__(self, ops: Mapping[OpSpec, None], source: LatencyPredictor) -> None:
         self.ops = tuple(ops)
         self.alone_us = np.maximum([source.op_latency(op).latency_us for op in self.ops], 1e-3)
         self._calibration = source.table.calibration
-        self._in_networks_us = self._calibration.scale * self.alone_us
-        self._in_networks_us *= [self._calibration.factor(op) for op in self.ops]
+        self.in_networks_us = self._calibration.scale * self.alone_us
+        self.in_networks_us *= [self._calibration.factor(op) for op in self.ops]
         self._place = {op: i for i, op in enumerate(self.ops)}
         self._group = np.unique([*map(group, self.ops), "footprint"], return_inverse=True)[1]
         points = [_features(op, us) for op, us in zip(self.ops, self.alone_us, strict=True)]
@@ -90,7 +90,7 @@ class Ratios:
         found = np.zeros((len(networks), len(self.ops) + 1))
         for row, graph in zip(found, networks, strict=True):
             for op, number in graph.op_counts().items():
-                row[self._place[op]] = number * self._in_networks_us[self._place[op]]
+                row[self._place[op]] = number * self.in_networks_us[self._place[op]]
             row[-1] = self._calibration.network_us(0.0, graph.footprint_bytes(dtype))
         return found
 
@@ -129,14 +129,14 @@ class Ratios:
             evidence=-0.5 * float(found @ weights + np.linalg.slogdet(covariance)[1]),
         )
 
-    def left_out_error(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> float:
-        """Root mean square relative error of networks left out of the fit, one at a time."""
+    def left_out_errors(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> Floats:
+        """Relative errors of networks left out of the fit, one at a time, shape (networks,)."""
         errors = []
         for out in range(len(new_us)):
             kept = np.arange(len(new_us)) != out
             fit = self.fit(old_us[kept], new_us[kept], ops, measured_us)
             errors.append(fit.scale * float(old_us[out] @ fit.ratios) / new_us[out] - 1)
-        return max(float(np.sqrt(np.mean(np.square(errors)))), LEAST_ERROR)
+        return np.array(errors)
 
     def telling(self, shares: Floats, count: int) -> list[OpSpec]:
         """Greedy choice; the covariance given the chosen is not formed: each adds one column."""

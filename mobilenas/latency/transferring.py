@@ -4,17 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from mobilenas.errors import InputError
 from mobilenas.graph import OpGraph, OpSpec
-from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import LEAST_ERROR, Calibration, CalibrationNetwork
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.rates import PRIOR
 from mobilenas.latency.ratios import Ratios
 from mobilenas.latency.table import LatencyTable, Measurement
+from mobilenas.runners import Unit
 
 LEAST_NETWORKS = 5
+LEAST_SAID = 0.05
+"""A start that counts for less is not named."""
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def transfer(
     take beyond their ops is one factor. The error in the new table is that of networks left out, one at a time.
 
     Two devices may have little in common. The same is done from prices of work by a phone's data sheet in place of the
-    old latencies, and of the two the start is taken under which the measurements were the more to be expected.
+    old latencies, where the new device has a clock; each of the two counts as far as its evidence says.
 
     Args:
         source: The table of the other device.
@@ -64,16 +69,28 @@ def transfer(
         InputError: If there are fewer than five networks, or the source is empty.
 
     Source: kriging with sums as observations (Chiles and Delfiner, Geostatistics, 2012, has block kriging); HELP
-    (arXiv:2106.08630) and nn-Meter (MobiSys 2021) transfer by meta-learning or by measuring kernels anew. A start is
-    chosen by its evidence, as in Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 5.2.
+    (arXiv:2106.08630) and nn-Meter (MobiSys 2021) transfer by meta-learning or by measuring kernels anew. Starts are
+    weighted by their evidence, as in Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, 5.2.
     """
     if len(networks) < LEAST_NETWORKS:
         raise InputError(f"{len(networks)} networks were measured, but a transfer needs at least {LEAST_NETWORKS}")
     known = ops or {}
-    starts = [_Start(source, networks, info, known), _Start(_data_sheet(source, networks, info), networks, info, known)]
-    best = max(starts, key=lambda start: start.fit.evidence)
-    calibration = best.calibration()
-    latency_us = dict(zip(best.space.ops, best.space.alone_us * best.fit.ratios[:-1], strict=True))
+    starts = [_Start(source, networks, info, known)]
+    if Unit(info.unit) is Unit.MICROSECONDS:
+        starts.append(_Start(_data_sheet(source, networks, info), networks, info, known))
+    weights = _weights([start.fit.evidence for start in starts])
+    errors = sum(weight * start.left_out_errors() for weight, start in zip(weights, starts, strict=True))
+    old = source.calibration
+    calibration = replace(
+        old,
+        scale=sum(weight * start.scale for weight, start in zip(weights, starts, strict=True)),
+        us_per_mb=weights[0] * starts[0].fit.scale * float(starts[0].fit.ratios[-1]) * old.us_per_mb,
+        error=max(float(np.sqrt(np.mean(np.square(errors)))), LEAST_ERROR),
+        networks=len(networks),
+    )
+    in_networks_us = sum(weight * start.in_networks_us for weight, start in zip(weights, starts, strict=True))
+    factors = np.array([calibration.scale * calibration.factor(op) for op in starts[0].space.ops])
+    latency_us = dict(zip(starts[0].space.ops, (in_networks_us / factors).tolist(), strict=True))
     rows = {op: Measurement(latency_us[op], row.spread_us, 0, 0) for op, row in source.ops.items()}
     rows |= {op: Measurement(us) for op, us in known.items()}
     fitted = tuple(
@@ -84,11 +101,11 @@ def transfer(
             footprint_bytes=network.graph.footprint_bytes(info.dtype),
             measured_us=float(us),
         )
-        for network, us in zip(networks, best.new_us, strict=True)
+        for network, us in zip(networks, starts[0].new_us, strict=True)
     )
     of = f"{source.info.device}.{source.info.dtype}, {source.info.threads} threads"
-    if best is not starts[0]:
-        of = f"a phone's data sheet, which explains what was measured better than {of}"
+    if weights[-1] >= LEAST_SAID and len(weights) > 1:
+        of += f" (and for {100 * weights[1]:.0f} % from a phone's data sheet)"
     means = f"{len(networks)} networks" + (f" and {len(known)} ops" if known else "")
     made = replace(info, method="calibrated", source=f"{of}, transferred with {means}")
     return LatencyTable(made, rows, fitted, calibration)
@@ -101,6 +118,8 @@ class _Start:
         space: The ratios to its ops.
         new_us: What the networks took, the cost of starting an inference taken off.
         fit: The ratios.
+        scale: Factor on what ops take by themselves.
+        in_networks_us: What every op of `space` costs in a network on the new device.
     """
 
     def __init__(
@@ -112,7 +131,6 @@ class _Start:
     ) -> None:
         graphs = [network.graph for network in networks]
         ops = dict.fromkeys([*source.ops, *known, *(op for graph in graphs for op in graph.op_counts())])
-        self._source = source
         self.space = Ratios(ops, LatencyPredictor(source))
         self.new_us = np.array([network.latency_us - info.overhead_us for network in networks])
         self._measured = (
@@ -122,17 +140,18 @@ class _Start:
             np.array(list(known.values()), np.float64),
         )
         self.fit = self.space.fit(*self._measured)
+        self.scale = self.fit.scale * source.calibration.scale
+        self.in_networks_us = self.fit.scale * self.fit.ratios[:-1] * self.space.in_networks_us
 
-    def calibration(self) -> Calibration:
-        """That of the new table."""
-        old, fit = self._source.calibration, self.fit
-        return replace(
-            old,
-            scale=fit.scale * old.scale,
-            us_per_mb=fit.scale * float(fit.ratios[-1]) * old.us_per_mb,
-            error=self.space.left_out_error(*self._measured),
-            networks=len(self.new_us),
-        )
+    def left_out_errors(self) -> Floats:
+        """Relative errors of networks left out of the fit, one at a time."""
+        return self.space.left_out_errors(*self._measured)
+
+
+def _weights(evidence: Sequence[float]) -> list[float]:
+    """How likely each start is, given what was measured."""
+    likelihood = np.exp(np.array(evidence) - max(evidence))
+    return [float(each) for each in likelihood / likelihood.sum()]
 
 
 def _data_sheet(source: LatencyTable, networks: Sequence[MeasuredNetwork], info: TableInfo) -> LatencyTable:
