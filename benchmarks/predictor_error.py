@@ -4,12 +4,14 @@
     python benchmarks/predictor_error.py choice      # which ops to measure: chosen against drawn at random
     python benchmarks/predictor_error.py transfer    # float32 -> int8, one thread -> two, from few networks and ops
     python benchmarks/predictor_error.py transfer float32.aarch64_emulated    # microseconds -> instructions
+    python benchmarks/predictor_error.py phones      # Pixel 1 <-> Note 10, blocks that others measured
 
-No network named fresh or odd takes part in any fit.
+No network named fresh or odd takes part in any fit. `phones` reads the tables in the folder of MOBILENAS_TEST_DATA.
 """
 
 import csv
 import gzip
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _phone_blocks import phone_transfers
 from _record import RESULTS, record
 from predict_and_measure import kendall_tau
 from predictor_data import networks
@@ -286,5 +289,7 @@ if __name__ == "__main__":
             choice()
         case ["transfer", *names]:
             transfers(names or ["int8.1", "float32.2"])
+        case ["phones"]:
+            record("predictor_transfer.phones", phone_transfers(Path(os.environ["MOBILENAS_TEST_DATA"])))
         case _:
             sys.exit(__doc__)

@@ -62,7 +62,7 @@ def _describe_table(device: Device, dtype: str, runner: Runner) -> dict[str, Any
         "ops": len(table.ops),
         "blocks": len(table.blocks),
         "networks": len(table.networks),
-        "error": table.calibration.error if table.networks else None,
+        "error": table.known_error,
         "date": table.info.date,
         "method": table.info.method,
         "source": table.info.source,

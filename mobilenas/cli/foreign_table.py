@@ -9,7 +9,7 @@ import typer
 from mobilenas.cli.output import note, print_json
 from mobilenas.errors import InputError
 from mobilenas.latency import LatencyTable, own_table_path
-from mobilenas.runners import Device, known_devices
+from mobilenas.runners import Device, known_devices, open_runner
 from mobilenas.storage import home, write_atomically
 
 NewDevice = Annotated[
@@ -29,10 +29,16 @@ def store(name: str, dtype: str, fresh: bool, make: Callable[[Device], LatencyTa
         make: Makes the table.
 
     Raises:
-        InputError: If the device or what the table is made from is not accepted, or there is a table already.
+        InputError: If the device or what the table is made from is not accepted, it is this machine, which can be
+            measured, or there is a table already.
     """
     is_new = not name.endswith(".toml") and name not in known_devices()
     device = Device(name=name, runner="none", description="known by its table only") if is_new else Device.load(name)
+    if open_runner(device).is_here:
+        raise InputError(
+            f"device {device.name} is this machine, which measures its table itself (mobilenas profile --device "
+            f"{device.name}); give --device a name of the device that the figures are of"
+        )
     path = own_table_path(device, dtype)
     if path.exists() and not fresh:
         raise InputError(f"{path} exists already; give --fresh to replace it")
@@ -47,7 +53,7 @@ def store(name: str, dtype: str, fresh: bool, make: Callable[[Device], LatencyTa
 
 def print_table_made(path: Path, table: LatencyTable, json: bool) -> None:
     """What was made, and how good it is."""
-    error = table.calibration.error
+    error = table.known_error
     if json:
         print_json(
             {
@@ -63,6 +69,7 @@ def print_table_made(path: Path, table: LatencyTable, json: bool) -> None:
         )
         return
     print(f"{path}: {len(table.ops)} ops, {len(table.blocks)} blocks, {table.info.method}")
-    print(f"relative standard error of a network: {100 * error:.1f} %")
+    if error is not None:
+        print(f"relative standard error of a network: {100 * error:.1f} %")
     for each in table.notes:
         print(each)

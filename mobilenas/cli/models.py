@@ -10,8 +10,12 @@ from mobilenas import models
 from mobilenas.cli.accuracy_plot import plot_accuracy, plot_format
 from mobilenas.cli.arguments import Dtype, Json, check_dtype, positive
 from mobilenas.cli.output import note, print_json, print_table
+from mobilenas.cli.predicted import beyond_fitted, described
 from mobilenas.errors import InputError, TargetError
 from mobilenas.latency import LatencyPredictor, load_predictor
+
+UNSHOWN = ("method", "era", "extrapolated")
+"""What stands in the JSON of each network, and is said once to people."""
 
 
 def run(
@@ -43,9 +47,13 @@ def run(
     if json:
         print_json(rows)
         return
-    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    shown = [name for name in rows[0] if name not in UNSHOWN]
+    print_table(shown, [[row[name] for name in shown] for row in rows])
     if device is not None:
-        note(f"latency is {predictor.table.info.method}, with a 90 % interval; pareto: no faster one is as accurate")
+        how = described(predictor.table.info.method, predictor.table.era)
+        note(f"latency is {how}, with a 90 % interval; pareto: no faster one is as accurate")
+        if beyond := sum(row["extrapolated"] for row in rows):
+            note(f"{beyond} of them are {beyond_fitted(predictor.table)}")
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -55,11 +63,12 @@ def _row(name: str) -> dict[str, Any]:
 
 def _predicted(predictor: LatencyPredictor, target_ms: float | None) -> list[dict[str, Any]]:
     """The networks by rising latency, each at its own resolution; those of the Pareto front are marked."""
-    found = []
+    found, table = [], predictor.table
     for name in models.names():
         latency = predictor.predict(models.get(name).graph())
         times = {"latency_ms": latency.ms, "low_ms": latency.low_ms, "high_ms": latency.high_ms}
-        found.append({**_row(name), **times})
+        how = {"method": table.info.method, "era": table.era, "extrapolated": latency.extrapolated}
+        found.append({**_row(name), **times, **how})
     found.sort(key=lambda row: (row["latency_ms"], -(row["top1"] or 0.0)))
     fitting = [row for row in found if target_ms is None or row["latency_ms"] <= target_ms]
     if not fitting:

@@ -8,6 +8,7 @@ import typer
 from mobilenas.cli.arguments import AnyModels, BenchmarkBinary, DeviceName, Json, resolve_device
 from mobilenas.cli.network import LoadedNetwork, resolve_network
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
+from mobilenas.cli.predicted import beyond_fitted
 from mobilenas.export import DTYPES
 from mobilenas.graph import OpSpec
 from mobilenas.latency import (
@@ -57,9 +58,11 @@ def run(
         _document(network, _predicted(network, predictors[chosen], target, measure), predictors[chosen].table)
         for network, chosen in zip(networks, dtypes, strict=True)
     ]
-    for network in networks:
+    for network, document, chosen in zip(networks, documents, dtypes, strict=True):
         for remark in network.remarks():
             note(remark)
+        if document["extrapolated"]:
+            note(f"{network.name} is {beyond_fitted(predictors[chosen].table)}")
     if json:
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
@@ -99,6 +102,7 @@ def _document(network: LoadedNetwork, latency: Latency, table: LatencyTable) -> 
         f"footprint_{unit.shown}": unit.show(latency.footprint_us),
         "method": table.info.method,
         "eras": [{"era": name, "latency_ms": ms} for name, ms in latency.eras.items()],
+        "extrapolated": latency.extrapolated,
         "unmeasured": len(latency.unmeasured),
         "ops": ops,
         **network.of_file(),
@@ -108,7 +112,8 @@ def _document(network: LoadedNetwork, latency: Latency, table: LatencyTable) -> 
 def _print(document: dict[str, Any], unit: Unit) -> None:
     shown, latency = unit.shown, f"latency_{unit.shown}"
     figure = "{:.3f}" if unit is Unit.MICROSECONDS else "{:,.0f}"
-    label = "" if document["method"] == "measured" else f"{document['method']}, "
+    missing, ops = document["unmeasured"], len(document["ops"])
+    label = "" if document["method"] == "measured" else f"{_method(document)}, "
     low, high = (figure.format(document[f"{end}_{shown}"]) for end in ("low", "high"))
     print(f"{document['name']}: {figure.format(document[latency])} {shown} ({label}90 % interval {low} to {high})")
     if document["eras"]:
@@ -130,9 +135,17 @@ def _print(document: dict[str, Any], unit: Unit) -> None:
     if rest:
         sum_of_rest = figure.format(sum(op["count"] * op[latency] for op in rest))
         print(f"... and {len(rest)} cheaper ops, {sum_of_rest} {shown} (--json)")
-    if missing := document["unmeasured"]:
+    if missing:
         how = "interpolated" if document["method"] == "measured" else "estimated"
-        note(f"{missing} of {len(document['ops'])} ops were not {document['method']} but {how}")
+        note(f"{missing} of {ops} ops were not {document['method']} but {how}")
+
+
+def _method(document: dict[str, Any]) -> str:
+    """Where a figure is from, for its heading; a table may have nothing of the network."""
+    missing, ops, method = document["unmeasured"], len(document["ops"]), str(document["method"])
+    if missing == ops:
+        return f"estimated, since none of its ops was {method}"
+    return f"{method} but for {missing} of {ops} ops" if missing else method
 
 
 def _columns(op: Mapping[str, Any]) -> tuple[str, str, int]:

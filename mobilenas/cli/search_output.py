@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobilenas.cli.output import print_table
+from mobilenas.cli.predicted import described
 from mobilenas.cli.search_bars import duration
 from mobilenas.history import History
 
@@ -17,7 +18,10 @@ SHOWN_FRONT, SHOWN_PUBLISHED = 8, 8
 def print_result(result: "SearchResult", folder: Path) -> None:
     """The winner, and the Pareto front that the search found."""
     measured, report = result.measured, result.verification
-    interval = f"90 % interval {result.low_ms:.3g} to {result.high_ms:.3g}"
+    how = "" if result.method == "measured" else f"{described(result.method, result.era)}, "
+    if result.extrapolated:
+        how += "beyond the networks that the table was fitted to, "
+    interval = f"{how}90 % interval {result.low_ms:.3g} to {result.high_ms:.3g}"
     rows = [
         ("target", f"{result.target_ms:g} ms on {result.device}"),
         ("predicted", f"{result.predicted_ms:.3g} ms ({interval}; {result.upper_ms:.3g} must meet the target)"),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from mobilenas.errors import InputError
 from mobilenas.graph import ACTIVATION_BYTES, OpSpec
 from mobilenas.latency.predictor import LatencyPredictor
+from mobilenas.latency.table import command_for_table
 from mobilenas.spaces import Factor, FactorIndex, SearchSpace
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ class CompiledLatency:
 
     def __init__(self, predictor: LatencyPredictor, space: SearchSpace) -> None:
         if predictor.table.blocks:
-            device = predictor.table.info.device
+            info = predictor.table.info
             raise InputError(
-                f"the table of {device} is of whole blocks, and a search needs one of ops; "
-                f"run: mobilenas profile --device {device} --fresh"
+                f"the table of {info.device} is of whole blocks, and a search needs one of ops; "
+                f"run: {command_for_table(info.device, info.dtype)} --fresh"
             )
         predictor.unit.check_is_time(f"the table of {predictor.table.info.device}")
         self.predictor = predictor

@@ -21,7 +21,7 @@ from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.profiling import Profiler, Progress
 from mobilenas.latency.steady import SteadyRunner
 from mobilenas.latency.support import support_ops
-from mobilenas.latency.table import LatencyTable, load_table, own_table_path
+from mobilenas.latency.table import LatencyTable, command_for_table, load_table, own_table_path
 from mobilenas.latency.transferring import LEAST_NETWORKS, MeasuredNetwork, telling_ops, transfer
 from mobilenas.runners import Device, Runner, open_runner
 from mobilenas.spaces import SearchSpace
@@ -162,10 +162,7 @@ def load_predictor(device: str, dtype: str = "float32", *, note: Note = lambda t
 
 
 def _no_table(device: Device, dtype: str) -> InputError:
-    command = "profile" if open_runner(device).has_connection else "calibrate FILE"
-    return InputError(
-        f"device {device.name} has no {dtype} table; run: mobilenas {command} --device {device.name} --dtype {dtype}"
-    )
+    return InputError(f"device {device.name} has no {dtype} table; run: {command_for_table(device, dtype)}")
 
 
 def steady_runner(device: Device, runner: Runner) -> SteadyRunner:

@@ -13,7 +13,7 @@ from mobilenas.latency.op_columns import OP_COLUMNS, read_key, write_key
 from mobilenas.latency.op_key import BlockKey, OpKey
 from mobilenas.latency.preamble import Preamble, TableInfo, finite
 from mobilenas.latency.rates import Rates
-from mobilenas.runners import Device
+from mobilenas.runners import Device, known_devices, open_runner
 from mobilenas.storage import home, read_text, shipped, write_atomically
 
 VALUE_COLUMNS = ("latency_us", "spread_us", "runs", "visits")
@@ -60,6 +60,24 @@ class LatencyTable(Mapping[OpKey, Measurement]):
         self.info, self.networks, self.rates, self.notes = info, networks, rates, notes
         self._rows: dict[OpKey, Measurement] = {key: row for key, row in (rows or {}).items()}
         self.calibration = calibration or Calibration.fit(networks)
+
+    @property
+    def known_error(self) -> float | None:
+        """Relative standard error of a network; None where none was ever compared."""
+        return self.calibration.error if self.networks else None
+
+    @property
+    def era(self) -> str | None:
+        """The era of the runtime that predictions speak of, where the table tells."""
+        return next(iter(self.rates.eras), None) if self.rates is not None else None
+
+    @property
+    def fitted_us(self) -> tuple[float, float] | None:
+        """From the least to the most that the whole networks take which a calibrated table was made from."""
+        if self.info.method != "calibrated" or not self.networks:
+            return None
+        measured_us = [network.measured_us for network in self.networks]
+        return self.info.overhead_us + min(measured_us), self.info.overhead_us + max(measured_us)
 
     def __getitem__(self, key: OpKey) -> Measurement:
         return self._rows[key]
@@ -154,6 +172,18 @@ def own_table_path(device: Device, dtype: str) -> Path:
     return home() / "latency_tables" / f"{device.name}.{dtype}.csv"
 
 
+def command_for_table(device: Device | str, dtype: str) -> str:
+    """What to run for a table of ops: nothing can be profiled where nothing is connected.
+
+    Args:
+        device: A device; of a name that is not known the command is the usual one.
+        dtype: Element type.
+    """
+    known = Device.load(device) if isinstance(device, str) and device in known_devices() else device
+    name, connected = (known, True) if isinstance(known, str) else (known.name, open_runner(known).has_connection)
+    return f"mobilenas {'profile' if connected else 'calibrate FILE'} --device {name} --dtype {dtype}"
+
+
 def load_table(device: Device, dtype: str) -> LatencyTable | None:
     """The table of a device; None if it has none.
 
@@ -169,7 +199,7 @@ def load_table(device: Device, dtype: str) -> LatencyTable | None:
         if found != wanted:
             raise InputError(
                 f"{path}: measured with {name} {found}, but the device says {wanted}; "
-                f"run: mobilenas profile --device {device.name} --dtype {dtype} --fresh"
+                f"run: {command_for_table(device, dtype)} --fresh"
             )
     return table
 

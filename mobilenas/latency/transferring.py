@@ -7,35 +7,19 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError
-from mobilenas.graph import OpGraph, OpKind, OpSpec
-from mobilenas.latency.calibration import LEAST_ERROR, CalibrationNetwork
+from mobilenas.graph import OpGraph, OpSpec
+from mobilenas.latency.calibration import LEAST_ERROR, Calibration, CalibrationNetwork
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
+from mobilenas.latency.rates import PRIOR
+from mobilenas.latency.ratios import Ratios
 from mobilenas.latency.table import LatencyTable, Measurement
+from mobilenas.runners import Unit
 
-Floats = npt.NDArray[np.float64]
 LEAST_NETWORKS = 5
-COMMON_SPREAD, GROUP_SPREAD, SHAPE_SPREAD = 0.5, 0.4, 0.4
-"""How far, as a logarithm, ops' ratios lie apart: all of them, those of a group, and within a group by shape."""
-LENGTH = 4.0
-"""Over what distance in `_features`, whose unit is two octaves, ratios within a group change."""
-OP_NOISE, NETWORK_NOISE, NETWORK_OFFSET = 0.05, 0.02, 0.05
-"""Of a measured op's ratio, of a network, and of what all networks take beyond the sum of their ops."""
-ROUNDS = 8
-"""Of Gauss-Newton; the fit stands after four."""
-
-_GROUPS = {
-    OpKind.FULLY_CONNECTED: "fully connected",
-    OpKind.ADD: "element-wise",
-    OpKind.MUL: "element-wise",
-    OpKind.RELU: "activation",
-    OpKind.RELU6: "activation",
-    OpKind.HARD_SWISH: "activation",
-    OpKind.HARD_SIGMOID: "activation",
-    OpKind.SIGMOID: "activation",
-    OpKind.SILU: "activation",
-    OpKind.GELU: "activation",
-}
+LEAST_SAID = 0.05
+"""A start that counts for less is not named."""
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +52,9 @@ def transfer(
     network tells a sum over its ops, which is made linear around the last estimate, until that stands. What networks
     take beyond their ops is one factor. The error in the new table is that of networks left out, one at a time.
 
+    Two devices may have little in common. The same is done from prices of work by a phone's data sheet in place of the
+    old latencies, where the new device has a clock; each of the two counts as far as its evidence says.
+
     Args:
         source: The table of the other device.
         info: The preamble of the new table.
@@ -82,28 +69,28 @@ def transfer(
         InputError: If there are fewer than five networks, or the source is empty.
 
     Source: kriging with sums as observations (Chiles and Delfiner, Geostatistics, 2012, has block kriging); HELP
-    (arXiv:2106.08630) and nn-Meter (MobiSys 2021) transfer by meta-learning or by measuring kernels anew.
+    (arXiv:2106.08630) and nn-Meter (MobiSys 2021) transfer by meta-learning or by measuring kernels anew. Starts are
+    weighted by their evidence, as in Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, 5.2.
     """
     if len(networks) < LEAST_NETWORKS:
         raise InputError(f"{len(networks)} networks were measured, but a transfer needs at least {LEAST_NETWORKS}")
     known = ops or {}
-    predictor = LatencyPredictor(source)
-    graphs = [network.graph for network in networks]
-    space = _Ratios(
-        dict.fromkeys([*source.ops, *known, *(op for graph in graphs for op in graph.op_counts())]), predictor
-    )
-    old_us = space.sums(graphs, info.dtype)
-    new_us = np.array([network.latency_us - info.overhead_us for network in networks])
-    measured = np.array(list(known.values()), np.float64)
-    ratios, scale = space.fit(old_us, new_us, list(known), measured)
+    starts = [_Start(source, networks, info, known)]
+    if Unit(info.unit) is Unit.MICROSECONDS:
+        starts.append(_Start(_data_sheet(source, networks, info), networks, info, known))
+    weights = _weights([start.fit.evidence for start in starts])
+    errors = sum(weight * start.left_out_errors() for weight, start in zip(weights, starts, strict=True))
+    old = source.calibration
     calibration = replace(
-        source.calibration,
-        scale=scale * source.calibration.scale,
-        us_per_mb=scale * float(ratios[-1]) * source.calibration.us_per_mb,
-        error=space.left_out_error(old_us, new_us, list(known), measured),
+        old,
+        scale=sum(weight * start.scale for weight, start in zip(weights, starts, strict=True)),
+        us_per_mb=weights[0] * starts[0].fit.scale * float(starts[0].fit.ratios[-1]) * old.us_per_mb,
+        error=max(float(np.sqrt(np.mean(np.square(errors)))), LEAST_ERROR),
         networks=len(networks),
     )
-    latency_us = dict(zip(space.ops, space.alone_us * ratios[:-1], strict=True))
+    in_networks_us = sum(weight * start.in_networks_us for weight, start in zip(weights, starts, strict=True))
+    factors = np.array([calibration.scale * calibration.factor(op) for op in starts[0].space.ops])
+    latency_us = dict(zip(starts[0].space.ops, (in_networks_us / factors).tolist(), strict=True))
     rows = {op: Measurement(latency_us[op], row.spread_us, 0, 0) for op, row in source.ops.items()}
     rows |= {op: Measurement(us) for op, us in known.items()}
     fitted = tuple(
@@ -114,12 +101,67 @@ def transfer(
             footprint_bytes=network.graph.footprint_bytes(info.dtype),
             measured_us=float(us),
         )
-        for network, us in zip(networks, new_us, strict=True)
+        for network, us in zip(networks, starts[0].new_us, strict=True)
     )
     of = f"{source.info.device}.{source.info.dtype}, {source.info.threads} threads"
+    if weights[-1] >= LEAST_SAID and len(weights) > 1:
+        of += f" (and for {100 * weights[1]:.0f} % from a phone's data sheet)"
     means = f"{len(networks)} networks" + (f" and {len(known)} ops" if known else "")
     made = replace(info, method="calibrated", source=f"{of}, transferred with {means}")
     return LatencyTable(made, rows, fitted, calibration)
+
+
+class _Start:
+    """A table to start from, fitted to what was measured.
+
+    Attributes:
+        space: The ratios to its ops.
+        new_us: What the networks took, the cost of starting an inference taken off.
+        fit: The ratios.
+        scale: Factor on what ops take by themselves.
+        in_networks_us: What every op of `space` costs in a network on the new device.
+    """
+
+    def __init__(
+        self,
+        source: LatencyTable,
+        networks: Sequence[MeasuredNetwork],
+        info: TableInfo,
+        known: Mapping[OpSpec, float],
+    ) -> None:
+        graphs = [network.graph for network in networks]
+        ops = dict.fromkeys([*source.ops, *known, *(op for graph in graphs for op in graph.op_counts())])
+        self.space = Ratios(ops, LatencyPredictor(source))
+        self.new_us = np.array([network.latency_us - info.overhead_us for network in networks])
+        self._measured = (
+            self.space.sums(graphs, info.dtype),
+            self.new_us,
+            list(known),
+            np.array(list(known.values()), np.float64),
+        )
+        self.fit = self.space.fit(*self._measured)
+        self.scale = self.fit.scale * source.calibration.scale
+        self.in_networks_us = self.fit.scale * self.fit.ratios[:-1] * self.space.in_networks_us
+
+    def left_out_errors(self) -> Floats:
+        """Relative errors of networks left out of the fit, one at a time."""
+        return self.space.left_out_errors(*self._measured)
+
+
+def _weights(evidence: Sequence[float]) -> list[float]:
+    """How likely each start is, given what was measured."""
+    likelihood = np.exp(np.array(evidence) - max(evidence))
+    return [float(each) for each in likelihood / likelihood.sum()]
+
+
+def _data_sheet(source: LatencyTable, networks: Sequence[MeasuredNetwork], info: TableInfo) -> LatencyTable:
+    """What the same ops take by the data sheet of a phone's core."""
+    ops = dict.fromkeys([*source.ops, *(op for network in networks for op in network.graph.op_counts())])
+    return LatencyTable(
+        TableInfo(device="data sheet", dtype=info.dtype),
+        {op: Measurement(PRIOR.op_us(op, info.dtype)) for op in ops},
+        calibration=Calibration(),
+    )
 
 
 def telling_ops(source: LatencyTable, networks: Sequence[OpGraph], count: int) -> list[OpSpec]:
@@ -135,126 +177,6 @@ def telling_ops(source: LatencyTable, networks: Sequence[OpGraph], count: int) -
     Raises:
         InputError: If the table is empty.
     """
-    space = _Ratios(dict.fromkeys(op for graph in networks for op in graph.op_counts()), LatencyPredictor(source))
+    space = Ratios(dict.fromkeys(op for graph in networks for op in graph.op_counts()), LatencyPredictor(source))
     sums_us = space.sums(networks, source.info.dtype)
     return space.telling(sums_us / sums_us.sum(1, keepdims=True), count)
-
-
-def group(op: OpSpec) -> str:
-    """Which ops change by about one factor from device to device."""
-    if op.kind in (OpKind.CONV2D, OpKind.DEPTHWISE_CONV2D):
-        size = max(op.kernel_size)
-        return f"{op.kind} {'1' if size == 1 else '3' if size <= 3 else '5 and more'}"
-    return _GROUPS.get(op.kind, "other")
-
-
-class _Ratios:
-    """The process of the logarithms of ratios, new latency by old: of all ops, and, last, of the footprint term.
-
-    Args:
-        ops: All ops that matter.
-        source: Gives their old latency.
-
-    Attributes:
-        ops: The same, in an order.
-        alone_us: What each takes by itself on the source, shape (ops,).
-    """
-
-    def __init__(self, ops: Mapping[OpSpec, None], source: LatencyPredictor) -> None:
-        self.ops = tuple(ops)
-        self.alone_us = np.maximum([source.op_latency(op).latency_us for op in self.ops], 1e-3)
-        self._calibration = source.table.calibration
-        self._in_networks_us = self._calibration.scale * self.alone_us
-        self._in_networks_us *= [self._calibration.factor(op) for op in self.ops]
-        self._place = {op: i for i, op in enumerate(self.ops)}
-        self._group = np.unique([*map(group, self.ops), "footprint"], return_inverse=True)[1]
-        points = [_features(op, us) for op, us in zip(self.ops, self.alone_us, strict=True)]
-        self._point = np.array([*points, np.zeros(len(points[0]))])
-
-    def sums(self, networks: Sequence[OpGraph], dtype: str) -> Floats:
-        """Old microseconds of every op and of the footprint in every network, shape (networks, ops + 1).
-
-        Args:
-            networks: The networks.
-            dtype: What their footprint is counted in.
-        """
-        found = np.zeros((len(networks), len(self.ops) + 1))
-        for row, graph in zip(found, networks, strict=True):
-            for op, number in graph.op_counts().items():
-                row[self._place[op]] = number * self._in_networks_us[self._place[op]]
-            row[-1] = self._calibration.network_us(0.0, graph.footprint_bytes(dtype))
-        return found
-
-    def fit(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> tuple[Floats, float]:
-        """Every ratio, shape (ops + 1,), and the factor on sums that networks have beyond them.
-
-        Args:
-            old_us: From `sums`.
-            new_us: What the networks took, shape (networks,).
-            ops: Ops that were measured.
-            measured_us: What they took.
-        """
-        count = len(new_us)
-        used = np.flatnonzero(old_us.any(0))
-        places = np.array([self._place[op] for op in ops], np.intp)
-        center = float(np.log(np.median(new_us / old_us.sum(1))))
-        op_ratios = np.log(np.maximum(measured_us, 1e-3) / self.alone_us[places]) - center
-        among, across, known = self._kernel(used, used), self._kernel(used, places), self._kernel(places, places)
-        ratios = np.full(len(used), center)
-        for _ in range(ROUNDS):
-            parts = old_us[:, used] * np.exp(ratios)
-            shares = parts / parts.sum(1, keepdims=True)
-            wanted = np.log(new_us / parts.sum(1)) + shares @ (ratios - center)
-            to_ops = shares @ across
-            own = shares @ among @ shares.T + NETWORK_OFFSET**2 + NETWORK_NOISE**2 * np.eye(count)
-            covariance = np.block([[own, to_ops], [to_ops.T, known + OP_NOISE**2 * np.eye(len(ops))]])
-            weights = np.linalg.solve(covariance, np.concatenate([wanted, op_ratios]))
-            ratios = center + among @ (shares.T @ weights[:count]) + across @ weights[count:]
-        everywhere = np.arange(len(self.ops) + 1)
-        logs = self._kernel(everywhere, used) @ (shares.T @ weights[:count])
-        logs += self._kernel(everywhere, places) @ weights[count:]
-        return np.exp(center + logs), float(np.exp(NETWORK_OFFSET**2 * weights[:count].sum()))
-
-    def left_out_error(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> float:
-        """Root mean square relative error of networks left out of the fit, one at a time."""
-        errors = []
-        for out in range(len(new_us)):
-            kept = np.arange(len(new_us)) != out
-            ratios, scale = self.fit(old_us[kept], new_us[kept], ops, measured_us)
-            errors.append(scale * float(old_us[out] @ ratios) / new_us[out] - 1)
-        return max(float(np.sqrt(np.mean(np.square(errors)))), LEAST_ERROR)
-
-    def telling(self, shares: Floats, count: int) -> list[OpSpec]:
-        """Greedy choice; the covariance given the chosen is not formed: each adds one column."""
-        everywhere = np.arange(len(self.ops) + 1)
-        kernel = self._kernel(everywhere, everywhere)
-        doubt, variance = shares @ kernel, np.diag(kernel).copy()
-        columns: list[Floats] = []
-        chosen: list[int] = []
-        for _ in range(min(count, len(self.ops))):
-            gains = (doubt**2).sum(0) / (variance + OP_NOISE**2)
-            gains[[*chosen, -1]] = -np.inf
-            best = int(np.argmax(gains))
-            column = kernel[:, best] - sum((c * c[best] for c in columns), np.zeros(len(kernel)))
-            deviation = np.sqrt(max(variance[best], 0.0) + OP_NOISE**2)
-            doubt = doubt - np.outer(doubt[:, best] / deviation, column / deviation)
-            variance = np.maximum(variance - (column / deviation) ** 2, 0.0)
-            columns.append(column / deviation)
-            chosen.append(best)
-        return [self.ops[i] for i in chosen]
-
-    def _kernel(self, some: npt.NDArray[np.intp], others: npt.NDArray[np.intp]) -> Floats:
-        a, b = self._point[some], self._point[others]
-        squares = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0)
-        same = self._group[some][:, None] == self._group[others]
-        within = GROUP_SPREAD**2 + SHAPE_SPREAD**2 * np.exp(-0.5 * squares / LENGTH**2)
-        kernel: Floats = COMMON_SPREAD**2 + same * within
-        return kernel
-
-
-def _features(op: OpSpec, old_us: float) -> list[float]:
-    """What the ratio depends on, in units of two octaves; the efficiency on the old device counts double."""
-    height, width, out_channels = op.out_shape
-    work = op.macs or op.activation_bytes() / 4
-    logs = np.log2([op.in_shapes[0][2], out_channels, height * width, old_us])
-    return [*(logs / 2).tolist(), float(np.log2(max(work, 1) / old_us))]

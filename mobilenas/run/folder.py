@@ -41,6 +41,7 @@ class RunFolder:
         self._stack = ExitStack()
         self._new = settings
         self._answers: dict[str, Any] = {}
+        self._made: list[Path] = []
 
     def __enter__(self) -> Self:
         if self._new is None and not self.run_file.exists():
@@ -49,6 +50,7 @@ class RunFolder:
             raise InputError(self._is_taken(self._new))
         if self._new is not None and (own := next(self._own_files(), None)):
             raise InputError(f"{self.path} holds {own.name}, which a run would take for its own; give another --out")
+        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self._stack.enter_context(exclusive(self.path / ".lock", f"run {self.path}"))
         try:
             if self._new is not None:
@@ -75,7 +77,8 @@ class RunFolder:
         for path in (*self._own_files(), self.path / ".lock", self.run_file):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # the user has other files there
-            self.path.rmdir()
+            for folder in self._made or [self.path]:
+                folder.rmdir()
 
     def _own_files(self) -> Iterator[Path]:
         return (path for pattern in OWN_FILES for path in self.path.glob(pattern))

@@ -37,6 +37,9 @@ class SearchResult:
         predicted_ms, low_ms, high_ms: Its prediction and the 90 % interval, with the table the run began with.
         upper_ms: What of it had to meet the target, by the run's risk and correction.
         risk: Probability that a network whose `upper_ms` is the target misses it.
+        method: Where the prediction is from: "measured", "calibrated" or "imported", as the table says of its ops.
+        era: Era of the runtime that it speaks of, where the table tells.
+        extrapolated: Whether it lies beyond the networks that a calibrated table was fitted to.
         correction: Measured over predicted latency, as the run learnt it; 1 if the first candidate met the target.
         measured: The exported file's measurement; None if no candidate came so far, or the device does not answer.
         reference: Name of the reference network.
@@ -76,6 +79,9 @@ class SearchResult:
     params: int
     peak_memory_bytes: int
     trials: int
+    method: str = "measured"
+    era: str | None = None
+    extrapolated: bool = False
     accuracy_std: float | None = None
     accuracy_meaning: str = ""
     random_accuracy: float | None = None

@@ -18,7 +18,7 @@ from mobilenas.runners._phone_batch import Batch
 from mobilenas.runners._phone_session import PhoneSession, remote_name
 from mobilenas.runners._phone_state import PhoneState
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
-from mobilenas.runners.runner import Runner
+from mobilenas.runners.runner import Runner, differences
 from mobilenas.storage import exclusive, machine_lock
 
 LOG = logging.getLogger(__name__)
@@ -92,9 +92,7 @@ class AdbRunner(Runner):
         now = {"cpu": self._cpu} if self._session.properties else {}
         with suppress(InputError):  # who only predicts needs no binary
             now["runtime"] = self._session.runtime
-        return ", ".join(
-            f"{key} {measured[key]}, here {text}" for key, text in now.items() if not measured[key].startswith(text)
-        )
+        return differences(measured, {key: text for key, text in now.items() if not measured[key].startswith(text)})
 
     def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
         names = [remote_name(model) for model in models]

@@ -47,6 +47,7 @@ class EmulatedRunner(AgentRunner):
     """
 
     unit: ClassVar[Unit] = Unit.INSTRUCTIONS
+    is_here = True
 
     def __init__(self, device: Device) -> None:
         super().__init__(device)

@@ -42,6 +42,8 @@ class HostRunner(AgentRunner):
     other.
     """
 
+    is_here = True
+
     def __init__(self, device: Device) -> None:
         super().__init__(device)
         self._options = HostOptions.from_dict(device.options, where="options")

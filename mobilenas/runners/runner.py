@@ -10,10 +10,17 @@ from mobilenas.runners._patience import Patience
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol
 from mobilenas.runners._unit import Unit
 
+UNKNOWN = "unknown"
+"""What a table says of what nobody recorded."""
+
 
 def differences(measured: Mapping[str, str], here: Mapping[str, str]) -> str:
-    """In what `measured` is not as `here`, which names what counts; empty if in nothing."""
-    return ", ".join(f"{key} {measured[key]}, here {now}" for key, now in here.items() if measured[key] != now)
+    """In what `measured` is not as `here`, which names what counts; empty if in nothing.
+
+    What a table of somebody else's figures does not know is no difference.
+    """
+    unlike = {key: now for key, now in here.items() if measured[key] not in (now, UNKNOWN)}
+    return ", ".join(f"{key} {measured[key]}, here {now}" for key, now in unlike.items())
 
 
 class Runner(ABC):
@@ -36,6 +43,8 @@ class Runner(ABC):
     unit: ClassVar[Unit] = Unit.MICROSECONDS
     has_connection: ClassVar[bool] = True
     """Whether there is any way to the device, be it off now; False: all that is known of it is its table."""
+    is_here: ClassVar[bool] = False
+    """Whether it runs on this machine: it can always be measured, and others' figures are not of it."""
     patience: Patience = Patience()
     least_us: float = 0.0
 

@@ -1,5 +1,6 @@
 """`mobilenas search --target-ms T` with nothing else: no phone, no images, no torch."""
 
+import json
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ def test_it_ends_with_a_network_a_front_and_a_file(answer, tmp_path):
     result = answer("search", "--target-ms", "75", "--trials", "12", "--out", run)
     assert (result["device"], result["met"], result["measured"], result["trained"]) == ("pixel1", True, None, False)
     assert result["predicted_ms"] < result["high_ms"] == result["upper_ms"] <= 75
+    assert (result["method"], result["era"], result["extrapolated"]) == ("calibrated", "TFLite 2018", False)
+    assert json.loads((run / "result.json").read_text())["method"] == "calibrated"
     assert result["trials"] == 12
     assert Arch.load(run / "best.json").name == result["name"]
     assert (run / "best.tflite").stat().st_size == result["size_bytes"]
@@ -20,6 +23,7 @@ def test_it_ends_with_a_network_a_front_and_a_file(answer, tmp_path):
 def test_what_a_person_reads_says_that_nothing_was_trained(mobilenas, tmp_path):
     code, out, _ = mobilenas("search", "--target-ms", "60", "--trials", "10", "--out", tmp_path / "run")
     assert code == 0
+    assert " ms (calibrated, TFLite 2018, 90 % interval " in out
     assert "UNTRAINED: random weights" in out
     assert "it ranks, and is not what full training gives" in out
     assert "nothing: pixel1 does not answer" in out

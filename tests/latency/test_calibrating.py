@@ -1,5 +1,8 @@
 """Tables from whole networks: a device that is known, and the Pixel 1 that is shipped."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from mobilenas import load_predictor, models
@@ -11,6 +14,7 @@ from mobilenas.latency.rates import PRIOR, Rates
 from mobilenas.runners import Device
 from mobilenas.storage import shipped
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PHONE = Device(name="phone", runner="none")
 TRUE = Rates(tuple(1.3 * us for us in PRIOR.us_per_unit))
 FITTED = ("mobilenet_v2", "mobilenet_v2_0.5", "mnasnet_a1")
@@ -136,3 +140,29 @@ def test_a_table_of_the_users_own_is_taken_first(table, own_home):
     own.save(own_home / "latency_tables" / "pixel1.float32.csv")
     graph = models.get("mobilenet_v2").graph()
     assert load_predictor("pixel1").predict(graph).ms == pytest.approx(LatencyPredictor(own).predict(graph).ms)
+
+
+def test_families_that_came_after_the_shipped_table_lie_within_its_interval():
+    predictor = load_predictor("pixel1", "float32")
+    found = read_network_list(BENCHMARKS / "pixel1" / "untouched.csv")
+    assert [each.network for each in found] == ["mobilenet_v1", "mnasnet_small", "single_path_nas.json"]
+    assert found[2].arch.graph().params == 4_421_616  # as timm's spnasnet_100
+    for each in found:
+        latency = predictor.predict(each.arch.graph())
+        factor = latency.eras[each.era] / latency.ms
+        assert factor * latency.low_ms < each.latency_ms < factor * latency.high_ms
+
+
+def test_the_readme_says_of_the_pixel_1_what_the_benchmark_found():
+    figures = json.loads((BENCHMARKS / "results" / "pixel1.json").read_text())["figures"]
+    readme = " ".join((BENCHMARKS.parent / "README.md").read_text().split())
+    left_out = (figures["networks_left_out_rmspe_percent"], figures["resolutions_left_out_rmspe_percent"])
+    assert f"{left_out[0]} % on widths left out, {left_out[1]} % on resolutions left out" in readme
+    assert f"TFLite 2019 over 2018: {figures['eras']['TFLite 2019']}" in readme
+    every = figures["held_out_and_untouched_families"]
+    assert f"all {every['networks']} | MAPE {figures['held_out_families']['mape_percent']} %" in readme
+    assert f"{every['mape_percent']} %, {every['within_10_percent']:.0f} %, {every['worst_percent']:.0f} %" in readme
+    low, high = figures["blocks"]["ratio_10th_and_90th_percentile"]
+    assert f"single blocks {low:.2f} to {high:.2f}" in readme
+    untouched = [round(100 * (predicted / taken - 1)) for taken, predicted in figures["untouched"].values()]
+    assert "; " + ", ".join(f"{percent:+d}" for percent in untouched) + " %" in readme

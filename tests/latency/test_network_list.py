@@ -30,7 +30,7 @@ def test_names_files_resolutions_and_eras(path):
     assert (first.name, first.latency_ms, first.era) == ("mobilenet_v2@192", 55.1, "TFLite 2018")
     assert first.source == "somewhere, table 1"
     assert (second.name, second.source) == ("mobilenet_v2@224", "")
-    assert (third.network, third.name, third.era) == ("nets/mine.json", "mnasnet_b1@96", "")
+    assert (third.network, third.name, third.era) == ("nets/mine.json", "mnasnet_b1@96", "other")
     assert third.arch.num_classes == 10
 
 
@@ -69,3 +69,19 @@ def test_an_empty_list_is_refused(path, text):
 def test_a_list_that_is_absent_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot read list of latencies"):
         read_network_list(tmp_path / "nowhere.csv")
+
+
+def test_a_list_as_a_spreadsheet_writes_it(path):
+    path.write_bytes(
+        b'\xef\xbb\xbf"network","resolution","latency_ms","era","source"\r\n'
+        b'"mobilenet_v2","192","55.1","TFLite\n2018","somewhere,\r\n# table 1"\r\n'
+        b'"mobilenet_v2","224","73.8","TFLite 2018",""\r\n'
+        b'"mobilenet_v1","224","nan","",""\r\n'
+    )
+    with pytest.raises(InputError, match="line 6: latency_ms 'nan'"):
+        read_network_list(path)
+    path.write_bytes(path.read_bytes().replace(b"nan", b"113"))
+    first, second, _ = read_network_list(path)
+    assert (first.name, first.latency_ms, first.era) == ("mobilenet_v2@192", 55.1, "TFLite 2018")
+    assert first.source == "somewhere, # table 1"
+    assert second.era == first.era

@@ -4,7 +4,7 @@ import pytest
 
 from mobilenas.errors import InputError
 from mobilenas.graph import GraphBuilder, OpKind
-from mobilenas.latency import Calibration, LatencyPredictor, LatencyTable, Measurement, TableInfo
+from mobilenas.latency import Calibration, CalibrationNetwork, LatencyPredictor, LatencyTable, Measurement, TableInfo
 
 
 @pytest.fixture
@@ -63,6 +63,19 @@ def test_a_missing_kind_is_interpolated_and_named(graph, kind):
         assert latency.by_op[op].error_us > 0
     whole = LatencyPredictor(full).predict(graph)
     assert latency.high_ms / latency.ms > whole.high_ms / whole.ms
+
+
+@pytest.mark.parametrize(("method", "factor"), [("calibrated", 1 + 0.4 * 2), ("measured", 1)])
+def test_the_interval_is_wider_beyond_the_networks_of_a_calibrated_table(graph, method, factor):
+    full = table_of(graph)  # 420.5 us
+    for taken_us, is_beyond in ((105.0, True), (1680.0, True), (420.0, False), (430.0, False)):
+        networks = (CalibrationNetwork("n", 1.0, 1, taken_us),)
+        info = TableInfo(device="d", overhead_us=0.5, method=method)
+        calibration = Calibration(error=0.1)
+        latency = LatencyPredictor(LatencyTable(info, full, networks, calibration)).predict(graph)
+        wanted = factor if is_beyond else 1
+        assert latency.high_ms / latency.ms - 1 == pytest.approx(1.645 * 0.1 * wanted, rel=0.02)
+        assert latency.extrapolated == (is_beyond and method == "calibrated")
 
 
 def test_an_empty_table_raises(graph):

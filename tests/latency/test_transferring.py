@@ -16,7 +16,8 @@ from mobilenas.latency import (
     transfer,
 )
 from mobilenas.latency.calibration_set import PUBLISHED
-from mobilenas.latency.transferring import group
+from mobilenas.latency.rates import PRIOR
+from mobilenas.latency.ratios import group
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
 NEW = TableInfo(device="new", dtype="float32", overhead_us=2.0)
@@ -78,6 +79,21 @@ def one_factor(source, graphs):
     sums = [sum(n * old_us(op) for op, n in g.op_counts().items()) for g in graphs]
     factor = np.median([whole_us(g) / s for g, s in zip(graphs, sums, strict=True)])
     return LatencyTable(NEW, dict(source), calibration=Calibration(scale=float(factor)))
+
+
+def test_a_device_that_is_like_no_other_is_started_from_the_data_sheet(graphs, source):
+    """The new device charges by the data sheet, at half speed; the old one's latencies say nothing of it."""
+    rng = np.random.default_rng(2)
+    unlike = LatencyTable(source.info, {op: Measurement(float(rng.uniform(1, 1000))) for op in source})
+
+    def taken_us(graph):
+        return NEW.overhead_us + sum(2 * n * PRIOR.op_us(op) for op, n in graph.op_counts().items())
+
+    few = [MeasuredNetwork(f"n{i}", graph, taken_us(graph)) for i, graph in enumerate(graphs[0])]
+    table = transfer(unlike, NEW, few)
+    assert table.info.source.startswith("old.float32, 1 threads (and for 100 % from a phone's data sheet)")
+    predicted = [1e3 * LatencyPredictor(table).predict(graph).ms for graph in graphs[1]]
+    assert predicted == pytest.approx([taken_us(graph) for graph in graphs[1]], rel=0.03)
 
 
 def test_single_ops_help_where_networks_are_few(graphs, source):

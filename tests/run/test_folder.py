@@ -171,6 +171,16 @@ def test_a_run_with_trials_or_that_can_go_on_is_kept(tmp_path, error):
     assert (path / "run.json").exists()
 
 
+def test_folders_that_it_made_go_with_it_and_others_stay(tmp_path):
+    for keep in (False, True):
+        path = tmp_path / "runs" / "tonight" / "run"
+        with pytest.raises(InputError):
+            ended_by(InputError("no such data"), path, OWN)
+        assert (tmp_path / "runs").exists() == keep
+        assert not (tmp_path / "runs" / "tonight").exists()
+        (tmp_path / "runs").mkdir(exist_ok=True)
+
+
 def test_files_of_the_user_stay(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError), RunFolder(tmp_path, SETTINGS):

@@ -64,6 +64,7 @@ def test_environment_says_what_a_table_needs(phone):
         assert environment["governor"] == "schedutil"
         assert runner.mismatch(environment) == ""
         assert "cpu Other phone, here Fake Phone" in runner.mismatch({**environment, "cpu": "Other phone"})
+        assert runner.mismatch({"cpu": "unknown", "runtime": "unknown"}) == ""  # somebody else's figures
     closed = open_runner(phone.device())
     assert closed.mismatch(environment) == ""
     assert "runtime other, here benchmark_model" in closed.mismatch({**environment, "runtime": "other"})

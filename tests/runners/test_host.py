@@ -54,6 +54,7 @@ def test_environment_says_what_a_table_needs(device):
         assert environment["runtime"].startswith(("ai-edge-litert ", "tflite-runtime "))
         assert runner.mismatch(environment) == ""
         assert "cpu another" in runner.mismatch({**environment, "cpu": "another"})
+        assert runner.mismatch({**environment, "cpu": "unknown"}) == ""
 
 
 def test_two_measurements_never_overlap(device, own_lock):
