@@ -1,6 +1,5 @@
 """Lists of whole-network latencies, as people publish them: a CSV file with a line a network."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from mobilenas import models
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError, shorten
-from mobilenas.latency.preamble import finite
+from mobilenas.latency.figures import finite, values_of, whole
 from mobilenas.storage import read_text
 
 REQUIRED = ("network", "latency_ms")
@@ -66,13 +65,10 @@ def read_network_list(path: Path) -> list[NetworkLatency]:
     for number, line in numbered[1:]:
         where = f"{path} line {number}"
         try:
-            (values,) = csv.reader([line], strict=True)
-        except csv.Error as error:
-            raise InputError(f"{where}: {error}; restore the line or remove it") from error
-        if len(values) != len(columns):
-            raise InputError(f"{where}: {len(values)} values, not {len(columns)}; put what holds a comma in quotes")
-        try:
-            latency = _read(dict(zip(columns, (value.strip() for value in values), strict=True)), path.parent)
+            values = [value.strip() for value in values_of(line)]
+            if len(values) != len(columns):
+                raise ValueError(f"{len(values)} values, not {len(columns)}; put what holds a comma in quotes")
+            latency = _read(dict(zip(columns, values, strict=True)), path.parent)
         except (ValueError, InputError) as error:
             raise InputError(f"{where}: {error}") from error
         if (latency.name, latency.era) in found:
@@ -85,7 +81,7 @@ def _read(values: Mapping[str, str], folder: Path) -> NetworkLatency:
     name = values["network"]
     arch = Arch.load(folder / name) if name.endswith(".json") else models.get(name)
     if resolution := values.get("resolution"):
-        arch = arch.resized(resolution=int(resolution))
+        arch = arch.resized(resolution=whole(resolution, "resolution"))
     latency_ms = finite(values["latency_ms"], "latency_ms")
     if latency_ms < LEAST_MS:
         raise ValueError(f"latency_ms {values['latency_ms']} is not accepted; give milliseconds, at least {LEAST_MS:g}")
