@@ -19,6 +19,8 @@ from mobilenas.storage import home, read_text, shipped, write_atomically
 
 VALUE_COLUMNS = ("latency_us", "spread_us", "runs", "visits")
 COLUMNS = (*OP_COLUMNS, *VALUE_COLUMNS)
+USUAL_ERROR, LEAST_NETWORKS = 0.05, 5
+"""Held-out error of a calibration that a quiet device stays below (docs/latency.md), and networks that can tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,18 @@ class LatencyTable(Mapping[OpKey, Measurement]):
     def blocks(self) -> dict[BlockKey, Measurement]:
         """The rows of whole blocks; only imported tables have them."""
         return {key: row for key, row in self._rows.items() if isinstance(key, BlockKey)}
+
+    @property
+    def doubt(self) -> str:
+        """A sentence for users where whole networks took something else than the measured ops say; else empty."""
+        info, error = self.info, self.calibration.error
+        if info.method != "measured" or self.calibration.networks < LEAST_NETWORKS or error <= USUAL_ERROR:
+            return ""
+        return (
+            f"the {info.dtype} table of {info.device} has a held-out error of {100 * error:.1f} %, usual is at most "
+            f"{100 * USUAL_ERROR:g} %: the device was probably disturbed while it was profiled; once it is quiet, run: "
+            f"mobilenas profile --device {info.device} --dtype {info.dtype} --fresh"
+        )
 
     def updated(
         self, info: TableInfo, rows: Mapping[OpSpec, Measurement], networks: tuple[CalibrationNetwork, ...] = ()
