@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import logging
 import os
 import secrets
 import tempfile
@@ -13,7 +14,11 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from mobilenas.errors import DeviceError, InputError, shorten
+from mobilenas.errors import InputError, MobilenasError, shorten
+
+LOG = logging.getLogger(__name__)
+SOON_S = 0.5
+"""A lock that is free so soon is not spoken of: who trains has the one of this machine for an instant every step."""
 
 
 def home() -> Path:
@@ -46,8 +51,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; {_what_helps(path)}") from error
+        raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -59,16 +63,16 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def read_text(path: Path, noun: str = "file") -> str:
-    """Reads a text file.
+    """Reads a text file; a byte order mark at its start is no part of the text.
 
     Raises:
         InputError: If it is absent, unreadable or no UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         what = f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-        raise InputError(f"cannot read {noun} {path}: {error.strerror or error}; give the path of {what}") from error
+        raise InputError(f"cannot read {noun} {path}: {_reason(path, error)}; give the path of {what}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read {noun} {path}: not UTF-8 ({error.reason} at byte {error.start})") from error
 
@@ -101,31 +105,58 @@ def read_json(path: Path, noun: str = "file") -> Any:
 
 
 @contextmanager
-def exclusive(path: Path, what: str, *, wait_seconds: float = 0) -> Iterator[None]:
+def exclusive(
+    path: Path, what: str, *, wait_seconds: float = 0, busy: type[MobilenasError] = InputError
+) -> Iterator[None]:
     """Holds the lock file `path` while the body runs.
 
     Args:
         path: The lock file; it stays behind, empty.
         what: What is locked, for the error.
-        wait_seconds: How long to wait for a process that holds it.
+        wait_seconds: How long to wait for a process that measures it; a warning in the log says so.
+        busy: What is raised if another process still holds the lock.
 
     Raises:
-        DeviceError: If another process still holds the lock.
         InputError: If the lock file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        lock.acquire(timeout=wait_seconds)
+        try:
+            lock.acquire(timeout=min(SOON_S, wait_seconds))
+        except Timeout:
+            if wait_seconds > SOON_S:
+                LOG.warning("waiting for another process that measures %s, at most %g s", what, wait_seconds)
+            lock.acquire(timeout=max(wait_seconds - SOON_S, 0))
     except Timeout as error:
-        raise DeviceError(f"{what} is in use by another process (lock {path}); wait for it or stop it") from error
+        raise busy(f"{what} is in use by another process (lock {path}); wait for it or stop it") from error
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; {_what_helps(path)}") from error
+        raise _unwritable(path, error) from error
     try:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def exclusive_folder(path: Path, what: str) -> Iterator[None]:
+    """Holds a folder while the body runs, making it where it is not there; what it made and left empty goes again.
+
+    Raises:
+        InputError: If another process holds it, or it cannot be written.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    lock, held = path / ".lock", False
+    try:
+        with exclusive(lock, what):
+            held = True
+            yield
+    finally:
+        with suppress(OSError):  # something was written there, or it could not be made at all
+            if made and held and list(path.iterdir()) == [lock]:
+                lock.unlink()
+            for folder in made:
+                folder.rmdir()
 
 
 def machine_lock(name: str) -> Path:
@@ -135,6 +166,19 @@ def machine_lock(name: str) -> Path:
     except (KeyError, OSError):
         user = "unknown"
     return Path(tempfile.gettempdir()) / f"mobilenas-{user}.{name}.lock"
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write {path}: {_reason(path, error)}; {_what_helps(path)}")
+
+
+def _reason(path: Path, error: OSError) -> str:
+    """Why a path cannot be used, in the system's words, or which part of it is a file instead of a folder."""
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        for folder in path.parents:
+            if folder.is_file():
+                return f"{folder} is a file and no folder"
+    return error.strerror or str(error)
 
 
 def _what_helps(path: Path) -> str:

@@ -8,7 +8,16 @@ import tempfile
 import pytest
 
 from mobilenas.errors import DeviceError, InputError
-from mobilenas.storage import exclusive, home, read_json, read_text, shipped, write_atomically, write_json
+from mobilenas.storage import (
+    exclusive,
+    exclusive_folder,
+    home,
+    read_json,
+    read_text,
+    shipped,
+    write_atomically,
+    write_json,
+)
 
 
 def test_home_is_the_variable_or_the_platforms_place(monkeypatch, tmp_path):
@@ -103,8 +112,12 @@ def test_a_killed_write_leaves_the_old_file(tmp_path):
 
 def test_where_no_file_can_be(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="cannot write"):
-        write_atomically(tmp_path / "file" / "inside", "x")
+    said = f"cannot write {tmp_path}/file/.*: {tmp_path}/file is a file and no folder; give a folder that can be"
+    for path in (tmp_path / "file" / "inside", tmp_path / "file" / "deep" / "inside"):
+        with pytest.raises(InputError, match=said):
+            write_atomically(path, "x")
+        with pytest.raises(InputError, match=said), exclusive_folder(path, "it"):
+            pytest.fail("no folder can be there")
     with pytest.raises(InputError, match="a folder or a device has this name"):
         write_atomically(tmp_path, "x")
     with pytest.raises(InputError, match="cannot write"):
@@ -125,6 +138,11 @@ def test_reading_what_cannot_be_read(tmp_path):
         read_text(tmp_path / "none", "table")
     with pytest.raises(InputError, match="cannot read file"):
         read_text(tmp_path)
+    (tmp_path / "plain").write_text("x")
+    with pytest.raises(InputError, match=f"plain/table: {tmp_path}/plain is a file and no folder; give the path"):
+        read_text(tmp_path / "plain" / "table")
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9")
+    assert read_text(tmp_path / "marked") == "café"
     (tmp_path / "latin").write_bytes(b"caf\xe9")
     with pytest.raises(InputError, match=r"not UTF-8 \(.* at byte 3\)"):
         read_text(tmp_path / "latin")
@@ -165,12 +183,43 @@ def test_a_lock_keeps_other_processes_out_until_it_is_let_go(tmp_path):
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(DeviceError, match="the table is in use by another process"), exclusive(path, "the table"):
+        with pytest.raises(InputError, match="the table is in use by another process"), exclusive(path, "the table"):
+            pytest.fail("two hold one lock")
+        with pytest.raises(DeviceError, match="in use"), exclusive(path, "the table", busy=DeviceError):
             pytest.fail("two hold one lock")
         holder.stdin.close()
         holder.wait(30)
     with exclusive(path, "the table"):
         pass
+
+
+def test_who_waits_for_a_lock_says_so_once(tmp_path, caplog, monkeypatch):
+    path = tmp_path / "host.lock"
+    monkeypatch.setattr("mobilenas.storage.SOON_S", 0.1)
+    with exclusive(path, "this machine", wait_seconds=600):
+        assert caplog.messages == []
+        with pytest.raises(InputError), exclusive(path, "this machine"):
+            pytest.fail("two hold one lock")
+        assert caplog.messages == []
+        with pytest.raises(InputError), exclusive(path, "this machine", wait_seconds=0.2):
+            pytest.fail("two hold one lock")
+    assert caplog.messages == ["waiting for another process that measures this machine, at most 0.2 s"]
+
+
+def test_a_folder_that_was_made_and_left_empty_goes_again(tmp_path):
+    deep = tmp_path / "a" / "b"
+    with exclusive_folder(deep, "it"):
+        assert (deep / ".lock").exists()
+    assert list(tmp_path.iterdir()) == []
+    with exclusive_folder(deep, "it"):
+        (deep / "file").write_text("x")
+        with pytest.raises(InputError, match="it is in use"), exclusive_folder(deep, "it"):
+            pytest.fail("two hold one folder")
+    assert sorted(path.name for path in deep.iterdir()) == [".lock", "file"]
+    (tmp_path / "old").mkdir()
+    with exclusive_folder(tmp_path / "old", "it"):
+        pass
+    assert (tmp_path / "old").exists()
 
 
 def test_a_lock_dies_with_its_process(tmp_path):

@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import errno
+import re
 import signal
 import sys
 import traceback
@@ -32,11 +33,12 @@ from mobilenas.errors import InputError, MobilenasError
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 INTERRUPTED, BUG = 130, 1
+OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory")
+"""What torch's errors of memory say; they are of no type of their own on all devices."""
 
 app = typer.Typer(
     name="mobilenas",
     help="Builds a .tflite that meets a latency budget when measured on the device.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -94,8 +96,11 @@ def run(arguments: Sequence[str] | None = None, received: Sequence[int] = ()) ->
 
 
 def _run(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        code = app(args=given or ["--help"], standalone_mode=False)
+        if not given:  # help was not asked for
+            return InputError.exit_code
         if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
             return _interrupted(received)
         return code if isinstance(code, int) else 0
@@ -117,6 +122,19 @@ def _run(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
             raise
         return _fail(f"{error.filename or 'a file'}: {error.strerror}; free space or give another folder", 2)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        code = _fail(_out_of_memory(error), InputError.exit_code)
+        _log_origin(error)
+        return code
+
+
+def _out_of_memory(error: BaseException) -> str:
+    """An error of numpy's or torch's in our words, with how much it wanted where it says so."""
+    wanted = re.search(r"allocate ([\d.]+ ?(?:bytes|[KMGTPE]i?B))", str(error))
+    much = f"{wanted[1]} more could not be had" if wanted else "no more could be had"
+    return f"out of memory: {much}; give a smaller network or --resolution, or a machine with more memory"
 
 
 def _interrupted(received: Sequence[int]) -> int:

@@ -53,6 +53,8 @@ def run(
         ]
         with progress_bar(f"measuring ops on {target.name}") as progress:
             table = up_to_date_table(target, chosen, ops, progress=progress, note=note)
+        if table.doubt:
+            note(table.doubt)
         predictors[chosen] = LatencyPredictor(table)
     documents = [
         _document(network, _predicted(network, predictors[chosen], target, measure), predictors[chosen].table)

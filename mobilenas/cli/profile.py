@@ -98,6 +98,8 @@ def run(
                 progress=progress,
                 note=note,
             )
+    if table.doubt:
+        note(table.doubt)
     calibration = table.calibration
     if json:
         print_json(

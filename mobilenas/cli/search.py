@@ -132,7 +132,7 @@ def run(
     folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     say = note if sys.stderr.isatty() else LOG.info
     with search_bars(device) as (progress, watch):
-        result = search(folder, settings, note=say, progress=progress, watch=watch)
+        result = search(folder, settings, note=say, warn=note, progress=progress, watch=watch)
     if json:
         print_json({**asdict(result), "run": str(folder)})
     else:

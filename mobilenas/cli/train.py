@@ -11,7 +11,7 @@ from mobilenas.errors import InputError
 from mobilenas.extras import require
 from mobilenas.runners.host import wait_while_host_is_measured
 from mobilenas.settings import check
-from mobilenas.storage import exclusive, write_atomically, write_json
+from mobilenas.storage import exclusive_folder, write_atomically, write_json
 from mobilenas.verification.checked_export import ExportSettings, checked_export
 
 
@@ -40,7 +40,7 @@ def run(
     module = GraphModule(arch.graph(), seed=seed)
     if state is not None:
         set_weights(module, {**state_arrays(module), **state})
-    with exclusive(out / ".lock", f"training {out}"), progress_bar(f"training {arch.name}") as progress:
+    with exclusive_folder(out, f"the training in {out}"), progress_bar(f"training {arch.name}") as progress:
         result = train(
             module,
             images,
@@ -70,10 +70,14 @@ def run(
             data=images,
             pause=wait_while_host_is_measured,
         )
-        document |= {"tflite": str(out / "model.tflite"), "verification": exported.report.to_dict()}
+        file, passed = out / "model.tflite", exported.report.passed
+        document |= {"tflite": str(file) if passed else None, "verification": exported.report.to_dict()}
+        if passed:
+            write_atomically(file, exported.model)
+        else:
+            file.unlink(missing_ok=True)  # of an earlier training here
         write_json(out / "result.json", document)
-        exported.report.require(f"{out / 'model.tflite'} is not written")
-        write_atomically(out / "model.tflite", exported.model)
+        exported.report.require(f"{file} is not written")
     if json:
         print_json(document)
     else:

@@ -91,7 +91,7 @@ class Network:
         Raises:
             InputError: If it cannot be read or is a damaged graph file.
         """
-        data = read_json(path)
+        data = read_json(path, "architecture file")
         if not isinstance(data, dict) or "graph" not in data:
             return None
         try:

@@ -1,7 +1,6 @@
 """Foreign look-up tables of whole blocks: the YAML files of ProxylessNAS and Once-for-All."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from mobilenas.blocks import make_divisible
 from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import InputError, shorten
 from mobilenas.graph import ActivationName, GraphBuilder, OpGraph, Shape, TensorRef
+from mobilenas.latency.figures import MOST_US, finite, whole
 from mobilenas.latency.op_key import OpKey, key_of
-from mobilenas.latency.preamble import MOST_US, finite
 from mobilenas.latency.table import Measurement
 from mobilenas.storage import read_text
 
@@ -141,13 +140,13 @@ def _mbconv(
     builder: GraphBuilder, fields: Mapping[str, str], activation: ActivationName, is_once_for_all: bool
 ) -> TensorRef:
     x = builder.inputs[0]
-    expand = int(fields["expand"])
+    expand = whole(fields["expand"], "expand")
     expanded = expand if is_once_for_all else expand * x.channels
     has_se = fields.get("se", "0") == "1"
     return MBConv(
         out_channels=_numbers(fields["output"])[-1],
-        kernel_size=int(fields["kernel"]),
-        stride=int(fields["stride"]),
+        kernel_size=whole(fields["kernel"], "kernel"),
+        stride=whole(fields["stride"], "stride"),
         expanded_channels=expanded,
         se_channels=make_divisible(expanded // SE_DIVISOR) if has_se else 0,
         se_gate="hard_sigmoid",
@@ -157,14 +156,14 @@ def _mbconv(
 
 
 def _shape(text: str) -> Shape:
-    height, width, channels = _numbers(text)
-    return height, width, channels
+    numbers = _numbers(text)
+    if len(numbers) != 3:
+        raise ValueError(f"size {shorten(text)} is not accepted; give height, width and channels joined by x")
+    return numbers[0], numbers[1], numbers[2]
 
 
 def _numbers(text: str) -> list[int]:
-    if not re.fullmatch(r"\d+(x\d+)*", text):
-        raise ValueError(f"size {shorten(text)} is not accepted; give whole numbers joined by x")
-    numbers = [int(part) for part in text.split("x")]
+    numbers = [whole(part, "size") for part in text.split("x")]
     if 0 in numbers:
         raise ValueError(f"size {shorten(text)} is not accepted; give whole numbers above 0")
     return numbers

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mobilenas.errors import shorten
 from mobilenas.graph import ELEMENTWISE, OpKind, OpSpec
+from mobilenas.latency.figures import finite, whole
 from mobilenas.latency.op_key import OpKey
 
 Floats = npt.NDArray[np.float64]
@@ -91,15 +93,21 @@ class CalibrationNetwork:
         Raises:
             ValueError: If it is malformed or a number is not positive and finite.
         """
-        name, op_sum_us, footprint_bytes, measured_us, *parts = text.split(FIELDS_SEPARATOR)
-        if len(parts) not in (0, 2):
-            raise ValueError(f"calibration network {name!r} has {4 + len(parts)} fields; give 4 or 6")
-        network = cls(name, float(op_sum_us), int(footprint_bytes), float(measured_us), *map(float, parts))
-        times = (network.op_sum_us, network.measured_us)
-        if network.footprint_bytes < 0 or not all(math.isfinite(time) and time > 0 for time in times):
-            raise ValueError(f"calibration network {name!r} has a number that is not positive")
-        if not all(0 <= float(part) <= network.op_sum_us for part in parts):
-            raise ValueError(f"calibration network {name!r} has a part that is more than its sum")
+        name, *texts = text.split(FIELDS_SEPARATOR)
+        if len(texts) not in (3, 5):
+            raise ValueError(f"calibration network {shorten(name)} has {1 + len(texts)} fields; give 4 or 6")
+        op_sum_us, footprint_bytes, measured_us, *parts = texts
+        network = cls(
+            name,
+            finite(op_sum_us, "op_sum_us"),
+            whole(footprint_bytes, "footprint_bytes"),
+            finite(measured_us, "measured_us"),
+            *(finite(part, field) for part, field in zip(parts, ("depthwise_us", "activation_us"), strict=False)),
+        )
+        if 0 in (network.op_sum_us, network.measured_us):
+            raise ValueError(f"calibration network {shorten(name)} has a number that is not positive")
+        if max(network.depthwise_us, network.activation_us) > network.op_sum_us:
+            raise ValueError(f"calibration network {shorten(name)} has a part that is more than its sum")
         return network
 
 
@@ -192,17 +200,15 @@ class Calibration:
         names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks", "depthwise", "activation")
         if tuple(fields) not in (names, names[:5]):
             raise ValueError(f"the calibration must give {', '.join(names)}")
-        numbers = [float(value) for value in fields.values()]
-        if not all(math.isfinite(n) and n >= 0 for n in numbers):
-            raise ValueError("the calibration has a number that is negative or not finite")
-        scale, us_per_mb, cache_mb, error, count, *factors = numbers
+        count = whole(fields.pop("networks"), "networks")
+        scale, us_per_mb, cache_mb, error, *factors = (finite(text, name) for name, text in fields.items())
         if not MOST_SCALE >= scale >= 1 / MOST_SCALE:
             raise ValueError(
                 f"the calibration's scale must be from {1 / MOST_SCALE:g} to {MOST_SCALE:g}, not {scale:g}"
             )
         if not all(LEAST_FACTOR <= factor <= MOST_FACTOR for factor in factors):
             raise ValueError(f"the calibration's factors must be from {LEAST_FACTOR:g} to {MOST_FACTOR:g}")
-        return cls(scale, us_per_mb, cache_mb, error, int(count), *factors)
+        return cls(scale, us_per_mb, cache_mb, error, count, *factors)
 
 
 class _Data:

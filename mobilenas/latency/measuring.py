@@ -147,7 +147,7 @@ def load_predictor(device: str, dtype: str = "float32", *, note: Note = lambda t
     Args:
         device: Name of a device, or path of its `.toml`.
         dtype: Element type.
-        note: Told if the table was measured on another machine or runtime.
+        note: Told if the table was measured on another machine or runtime, or on a disturbed one.
 
     Raises:
         InputError: If the device is not known or has no table.
@@ -158,6 +158,8 @@ def load_predictor(device: str, dtype: str = "float32", *, note: Note = lambda t
         raise _no_table(found, dtype)
     if why := open_runner(found).mismatch(vars(table.info)):
         note(f"the table of {found.name} is of another machine ({why})")
+    if table.doubt:
+        note(table.doubt)
     return LatencyPredictor(table)
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import get_args
 
+from mobilenas.errors import shorten
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.graph.kind import Activation, Padding
+from mobilenas.latency.figures import whole
 from mobilenas.latency.op_key import OpKey, key_of, ops_of
 
 OP_COLUMNS = (
@@ -50,17 +52,18 @@ def read_op(values: Sequence[str]) -> OpSpec:
         InputError: If the op cannot be.
     """
     kind, in_shapes, out_channels, kernel_size, stride, dilation, groups, padding, activation = values
-    shapes = tuple(_numbers(shape, 3) for shape in in_shapes.split("+"))
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"activation {activation!r} is not known; accepted: {', '.join(_ACTIVATIONS)}")
+    shapes = tuple(_numbers(shape, 3, "in_shapes") for shape in in_shapes.split("+"))
+    for name, text, known in (("kind", kind, tuple(OpKind)), ("activation", activation, _ACTIVATIONS)):
+        if text not in known:
+            raise ValueError(f"{name} {shorten(text)} is not known; accepted: {', '.join(known)}")
     return OpSpec(
         kind=OpKind(kind),
         in_shapes=tuple((s[0], s[1], s[2]) for s in shapes),
-        out_channels=int(out_channels),
-        kernel_size=_pair(kernel_size),
-        stride=_pair(stride),
-        dilation=_pair(dilation),
-        groups=int(groups),
+        out_channels=whole(out_channels, "out_channels"),
+        kernel_size=_pair(kernel_size, "kernel_size"),
+        stride=_pair(stride, "stride"),
+        dilation=_pair(dilation, "dilation"),
+        groups=whole(groups, "groups"),
         padding=_padding(padding),
         activation=_ACTIVATIONS[activation],
     )
@@ -87,17 +90,17 @@ def read_key(values: Sequence[str]) -> OpKey:
 def _padding(text: str) -> Padding:
     if text in _PADDINGS:
         return _PADDINGS[text]
-    top, bottom, left, right = _numbers(text, 4, ":")
+    top, bottom, left, right = _numbers(text, 4, "padding", ":")
     return (top, bottom), (left, right)
 
 
-def _pair(text: str) -> tuple[int, int]:
-    first, second = _numbers(text, 2)
+def _pair(text: str, name: str) -> tuple[int, int]:
+    first, second = _numbers(text, 2, name)
     return first, second
 
 
-def _numbers(text: str, count: int, separator: str = "x") -> tuple[int, ...]:
-    numbers = tuple(int(part) for part in text.split(separator))
-    if len(numbers) != count:
-        raise ValueError(f"{text!r} must hold {count} numbers")
-    return numbers
+def _numbers(text: str, count: int, name: str, separator: str = "x") -> tuple[int, ...]:
+    parts = text.split(separator)
+    if len(parts) != count:
+        raise ValueError(f"{name} {shorten(text)} is not accepted; give {count} numbers joined by {separator!r}")
+    return tuple(whole(part, name) for part in parts)

@@ -1,6 +1,5 @@
 """Preamble: what stands before the rows of a latency table's file."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Self
 from mobilenas.errors import InputError, shorten
 from mobilenas.graph import BYTES
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.figures import finite, whole
 from mobilenas.latency.rates import Rates, era_from_text, era_to_text
 from mobilenas.runners import Unit
 
 METHODS = ("measured", "calibrated", "imported")
 UNITS = tuple(Unit)
-MOST_US = 1e12
-"""No op and no network takes so many microseconds or instructions."""
 NETWORK_KEY, CALIBRATION_KEY, RATES_KEY, ERA_KEY, NOTE_KEY = (
     "calibration_network",
     "calibration",
@@ -156,23 +154,5 @@ def _with(info: TableInfo, key: str, value: str) -> TableInfo:
     """The preamble with one key read from its text."""
     fields = vars(info).copy()
     kind = type(fields[key])
-    try:
-        fields[key] = finite(value, key) if kind is float else kind(value)
-    except ValueError as error:
-        raise ValueError(f"{key} {shorten(value)} is not accepted; {error}") from error
+    fields[key] = finite(value, key) if kind is float else whole(value, key) if kind is int else value
     return TableInfo(**fields)
-
-
-def finite(text: str, name: str) -> float:
-    """A number of a table.
-
-    Raises:
-        ValueError: If it is none, negative, or larger than any latency.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= MOST_US:
-        raise ValueError(f"{name} {shorten(text)} is not accepted; give a number from 0 to {MOST_US:g}")
-    return value

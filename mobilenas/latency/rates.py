@@ -1,6 +1,5 @@
 """Rates: what each kind of work costs on a device, so that any op has a price."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +8,7 @@ import numpy.typing as npt
 
 from mobilenas.errors import shorten
 from mobilenas.graph import OpSpec
+from mobilenas.latency.figures import finite
 from mobilenas.latency.work import KINDS_OF_WORK, work
 
 Floats = npt.NDArray[np.float64]
@@ -49,10 +49,8 @@ class Rates:
         fields = {name: value for name, _, value in (part.rpartition(" ") for part in text.split(", "))}
         if tuple(fields) != (*KINDS_OF_WORK, "error"):
             raise ValueError(f"the rates must give {', '.join(KINDS_OF_WORK)}, error")
-        numbers = [float(value) for value in fields.values()]
-        if not all(math.isfinite(number) and 0 <= number <= MOST_RATE for number in numbers):
-            raise ValueError(f"the rates have a number that is not from 0 to {MOST_RATE:g}")
-        return cls(tuple(numbers[:-1]), eras, numbers[-1])
+        *prices, error = (finite(text, name, MOST_RATE) for name, text in fields.items())
+        return cls(tuple(prices), eras, error)
 
 
 def era_to_text(name: str, factor: float) -> str:
@@ -67,7 +65,7 @@ def era_from_text(text: str) -> tuple[str, float]:
         ValueError: If it is malformed or the factor is out of range.
     """
     name, _, value = text.rpartition(" | ")
-    factor = float(value)
+    factor = finite(value, "era")
     if not name or not LEAST_ERA <= factor <= MOST_ERA:
         raise ValueError(f"era {shorten(text)} is not accepted; give NAME | FACTOR from {LEAST_ERA:g} to {MOST_ERA:g}")
     return name, factor

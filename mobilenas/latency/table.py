@@ -9,15 +9,18 @@ from pathlib import Path
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
 from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.figures import finite, values_of, whole
 from mobilenas.latency.op_columns import OP_COLUMNS, read_key, write_key
 from mobilenas.latency.op_key import BlockKey, OpKey
-from mobilenas.latency.preamble import Preamble, TableInfo, finite
+from mobilenas.latency.preamble import Preamble, TableInfo
 from mobilenas.latency.rates import Rates
 from mobilenas.runners import Device, known_devices, open_runner
 from mobilenas.storage import home, read_text, shipped, write_atomically
 
 VALUE_COLUMNS = ("latency_us", "spread_us", "runs", "visits")
 COLUMNS = (*OP_COLUMNS, *VALUE_COLUMNS)
+USUAL_ERROR, LEAST_NETWORKS = 0.05, 5
+"""Held-out error of a calibration that a quiet device stays below (docs/latency.md), and networks that can tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,18 @@ class LatencyTable(Mapping[OpKey, Measurement]):
         """The rows of whole blocks; only imported tables have them."""
         return {key: row for key, row in self._rows.items() if isinstance(key, BlockKey)}
 
+    @property
+    def doubt(self) -> str:
+        """A sentence for users where whole networks took something else than the measured ops say; else empty."""
+        info, error = self.info, self.calibration.error
+        if info.method != "measured" or self.calibration.networks < LEAST_NETWORKS or error <= USUAL_ERROR:
+            return ""
+        return (
+            f"the {info.dtype} table of {info.device} has a held-out error of {100 * error:.1f} %, usual is at most "
+            f"{100 * USUAL_ERROR:g} %: the device was probably disturbed while it was profiled; once it is quiet, run: "
+            f"mobilenas profile --device {info.device} --dtype {info.dtype} --fresh"
+        )
+
     def updated(
         self, info: TableInfo, rows: Mapping[OpSpec, Measurement], networks: tuple[CalibrationNetwork, ...] = ()
     ) -> "LatencyTable":
@@ -144,13 +159,10 @@ class LatencyTable(Mapping[OpKey, Measurement]):
         if lines[count : count + 1] != [",".join(COLUMNS)]:
             raise InputError(f"{path} line {count + 1}: the columns must be {','.join(COLUMNS)}")
         rows: dict[OpKey, Measurement] = {}
-        for number, values in enumerate(_split(lines[count + 1 :], count + 2, path), count + 2):
+        for number, line in enumerate(lines[count + 1 :], count + 2):
             where = f"{path} line {number}"
-            if len(values) != len(COLUMNS):
-                raise InputError(f"{where}: {len(values)} values, not {len(COLUMNS)}; restore the line or remove it")
             try:
-                key = read_key(values[: len(OP_COLUMNS)])
-                row = _read_row(values[len(OP_COLUMNS) :])
+                key, row = _read_row(line)
             except (ValueError, InputError) as error:
                 raise InputError(f"{where}: {error}") from error
             if key in rows:
@@ -204,19 +216,12 @@ def load_table(device: Device, dtype: str) -> LatencyTable | None:
     return table
 
 
-def _split(lines: list[str], first: int, path: Path) -> Iterator[list[str]]:
-    reader = csv.reader(lines, strict=True)
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise InputError(
-            f"{path} line {first + reader.line_num - 1}: {error}; restore the line or remove it"
-        ) from error
-
-
-def _read_row(values: list[str]) -> Measurement:
-    latency_us, spread_us = (finite(v, name) for v, name in zip(values[:2], VALUE_COLUMNS, strict=False))
-    runs, visits = (int(v) for v in values[2:])
-    if runs < 0 or visits < 0:
-        raise ValueError("runs and visits must be whole numbers from 0")
-    return Measurement(latency_us, spread_us, runs, visits)
+def _read_row(line: str) -> tuple[OpKey, Measurement]:
+    values = values_of(line)
+    if len(values) != len(COLUMNS):
+        raise ValueError(f"{len(values)} values, not {len(COLUMNS)}; restore the line or remove it")
+    key = read_key(values[: len(OP_COLUMNS)])
+    latency_us, spread_us, runs, visits = values[len(OP_COLUMNS) :]
+    return key, Measurement(
+        finite(latency_us, "latency_us"), finite(spread_us, "spread_us"), whole(runs, "runs"), whole(visits, "visits")
+    )

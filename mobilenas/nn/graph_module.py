@@ -7,6 +7,7 @@ from operator import attrgetter
 from torch import Tensor, nn
 
 from mobilenas.errors import InputError
+from mobilenas.export.weights import check_fits
 from mobilenas.graph import WEIGHTED, OpGraph, OpNode
 from mobilenas.nn.initialization import initialize
 from mobilenas.nn.ops import OPS
@@ -37,11 +38,12 @@ class GraphModule(nn.Module):
 
     Raises:
         InputError: If nodes share a weight name but differ in the weights' shape, bias or batch norm, or if a name is
-            taken by torch.
+            taken by torch, or if no file could hold the weights.
     """
 
     def __init__(self, graph: OpGraph, *, seed: int | None = 0) -> None:
         super().__init__()
+        check_fits(graph, "float32")
         self.graph = graph
         owners: dict[str, OpNode] = {}
         for node in graph.nodes:

@@ -32,8 +32,7 @@ class RunFolder:
 
     Raises:
         InputError: If there is nothing to resume, a run or a file that it would take for its own is there already, or
-            the folder cannot be written.
-        DeviceError: If another process has the run open.
+            the folder cannot be written; if another process has the run open.
     """
 
     def __init__(self, path: Path, settings: SearchSettings | None) -> None:

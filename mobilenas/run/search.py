@@ -47,6 +47,7 @@ def search(
     settings: SearchSettings | None,
     *,
     note: Note = lambda text: None,
+    warn: Note | None = None,
     progress: ProfilingProgress | None = None,
     watch: Watch = lambda progress: None,
 ) -> SearchResult:
@@ -56,6 +57,7 @@ def search(
         path: The run's folder.
         settings: Of a new run; None goes on with the run in `path`.
         note: Told of what happens, a line each.
+        warn: Told, instead of `note`, what makes the result doubtful.
         progress: Told how far profiling is.
         watch: Told how far the trials are.
 
@@ -78,7 +80,11 @@ def search(
             folder.log(text)
             note(text)
 
-        return _Search(folder, stack, source or open_source(folder.settings), say, progress, watch).run()
+        opened = _Search(folder, stack, source or open_source(folder.settings), say, progress, watch)
+        if opened.doubt:
+            folder.log(opened.doubt)
+            (warn or note)(opened.doubt)
+        return opened.run()
 
 
 class _Search:
@@ -119,6 +125,11 @@ class _Search:
             workers=self._workers,
             watch=watch,
         )
+
+    @property
+    def doubt(self) -> str:
+        """What makes the table of the run doubtful; empty if nothing does."""
+        return self._predictor.table.doubt
 
     def run(self) -> SearchResult:
         """The whole way; what an interrupted run had done is taken from its folder."""

@@ -55,7 +55,9 @@ class AdbRunner(Runner):
             self._session.phone.connect()
             serial = self._session.phone.serial
             wait_seconds = self._options.wait_seconds
-            self._stack.enter_context(exclusive(lock_path(serial), f"phone {serial}", wait_seconds=wait_seconds))
+            self._stack.enter_context(
+                exclusive(lock_path(serial), f"phone {serial}", wait_seconds=wait_seconds, busy=DeviceError)
+            )
             self._stack.callback(self._session.clean)
             self._session.prepare()
             self._state = self._session.look(wake=True)

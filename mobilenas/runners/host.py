@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mobilenas.errors import DeviceError
 from mobilenas.runners._agent_runner import AgentRunner, gate_model
 from mobilenas.runners._device import Device
 from mobilenas.runners._litert_process import LiteRTProcess
@@ -49,7 +50,9 @@ class HostRunner(AgentRunner):
         self._options = HostOptions.from_dict(device.options, where="options")
 
     def _open(self, stack: ExitStack) -> LiteRTProcess:
-        stack.enter_context(exclusive(lock_path(), "this machine", wait_seconds=self._options.wait_seconds))
+        stack.enter_context(
+            exclusive(lock_path(), "this machine", wait_seconds=self._options.wait_seconds, busy=DeviceError)
+        )
         return LiteRTProcess(threads=self._device.threads, pin=self._options.pin, gate=gate_model())
 
     def environment(self) -> Mapping[str, str]:

@@ -22,6 +22,8 @@ MEAN: Channels = (0.485, 0.456, 0.406)
 STD: Channels = (0.229, 0.224, 0.225)
 """Of ImageNet, as torchvision and timm have them: weights trained there fit, and no file is read at the start."""
 READERS = 8
+END_OF_JPEG = b"\xff\xd9"
+LEAST_RESOLUTION = 8
 MOST_WORKERS = 8
 
 
@@ -57,7 +59,8 @@ def folder_data(folder: Path, *, resolution: int, seed: int, validation_share: f
       validates; otherwise validation images are cut from `train`, drawn by `seed`.
 
     Raises:
-        InputError: If there are fewer than two classes, a class is empty or too small, or class folders differ.
+        InputError: If there are fewer than two classes, a class is empty or too small, class folders differ, or an
+            image cannot be read.
     """
     held_out_folders = [folder / name for name in ("test", "val", "validation") if (folder / name).is_dir()]
     if (folder / "train").is_dir() and held_out_folders:
@@ -110,6 +113,8 @@ def _scan(folder: Path, resolution: int, classes: list[str] | None = None) -> tu
             labels += [label] * len(images)
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}; give a folder that can be read") from error
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(_check_image, paths))
     return FolderImages(tuple(paths), np.array(labels, np.int64), resolution), found
 
 
@@ -121,6 +126,23 @@ def _by_hash(paths: Sequence[Path], folder: Path) -> Integers:
     """Places of the paths in the order of their names' hashes: the same everywhere, wherever the folder lies."""
     names = [path.relative_to(folder).as_posix() for path in paths]
     return np.argsort([hashlib.sha256(name.encode()).hexdigest() for name in names], kind="stable").astype(np.int64)
+
+
+def _check_image(path: Path) -> None:
+    """Looks at a file's header and end before anything is trained; one that seems damaged is decoded, which says so.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            image.verify()
+            file.seek(-len(END_OF_JPEG), os.SEEK_END)
+            is_whole = image.format != "JPEG" or file.read() == END_OF_JPEG
+    except Exception:  # Pillow's formats fail in many ways
+        is_whole = False
+    if not is_whole:
+        _decode(path, LEAST_RESOLUTION)
 
 
 def _decode(path: Path, resolution: int) -> Tensor:

@@ -105,8 +105,7 @@ def _read_npz(path: Path) -> LabelledArrays:
             missing = [name for name in ARRAYS if name not in file]
             loaded = {} if missing else {name: file[name] for name in ARRAYS}
     except Exception as error:  # a damaged archive fails in many ways, all of them the file's fault
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise InputError(f"cannot read {path}: {reason}; give an .npz with {', '.join(ARRAYS)}") from error
+        raise InputError(f"cannot read {path}: {_reason(error)}; give an .npz with {', '.join(ARRAYS)}") from error
     if missing:
         raise InputError(f"{path}: {missing[0]} is missing; give {', '.join(ARRAYS)}")
     for half in ("train", "test"):
@@ -124,11 +123,22 @@ def _read_npz(path: Path) -> LabelledArrays:
     return LabelledArrays(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, class_names=names)
 
 
+def _reason(error: Exception) -> str:
+    """Why an archive cannot be read; what numpy says of it speaks of its own arguments."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    return "no .npz archive, a damaged one, or one that holds Python objects"
+
+
 def _check_half(path: Path, x_name: str, x: npt.NDArray[Any], y_name: str, y: npt.NDArray[Any]) -> None:
     if x.dtype != np.uint8 or x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3)) or 0 in x.shape:
         raise InputError(f"{path}: {x_name} is {x.dtype} {x.shape}; give uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3)")
-    if y.dtype.kind not in "iu" or y.shape not in ((len(x),), (len(x), 1)) or int(y.min()) < 0:
-        raise InputError(f"{path}: {y_name} is {y.dtype} {y.shape}; give {len(x)} class numbers from 0")
+    wrong = y[(y < 0) | (y != np.floor(y))] if y.dtype.kind in "iuf" else y[:0]
+    if y.dtype.kind not in "iu" or y.shape not in ((len(x),), (len(x), 1)) or wrong.size:
+        value = f" with a {wrong.flat[0]}" if wrong.size else ""
+        raise InputError(f"{path}: {y_name} is {y.dtype} {y.shape}{value}; give {len(x)} class numbers from 0")
 
 
 def _torchvision(name: str) -> LabelledArrays:

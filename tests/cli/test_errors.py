@@ -17,7 +17,7 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
     ("arguments", "said"),
     [
         (["info", "mobilnet_v2"], "did you mean: mobilenet_v2"),
-        (["info", "nowhere.json"], "cannot read"),
+        (["info", "nowhere.json"], "cannot read architecture file"),
         (["info", "net.tflite"], "cannot read net.tflite"),
         (["info", "file.tflite"], "not a TFLite file"),
         (["predict", "file.tflite", "--device", "fake"], "not a TFLite file"),
@@ -177,8 +177,7 @@ def test_an_empty_class_folder_and_an_image_that_cannot_be_read(refused, tmp_pat
     for index in range(12):
         (pets / "dogs" / f"{index}.png").write_bytes(b"no image")
     assert "cannot read image" in refused(2, *arguments)
-    assert not (out / "result.json").exists()
-    assert not (out / "weights.safetensors").exists()
+    assert not out.exists()
 
 
 def test_weights_of_another_network_and_no_weights_at_all(refused, answer, tmp_path, tiny):
@@ -269,6 +268,21 @@ def test_verbose_says_where_an_error_comes_from(mobilenas, arguments):
     assert "storage.py line " in raised
     assert cause.startswith("FileNotFoundError raised in ")
     assert mobilenas("info", "nowhere.json") == (2, "", f"{said}\n")  # the next command is quiet again
+
+
+def test_a_path_through_a_file(refused, tmp_path, tiny):
+    (tmp_path / "file").write_text("x")
+    said = f"{tmp_path}/file is a file and no folder; give"
+    assert f"cannot read architecture file {tmp_path}/file/x.json: {said}" in refused(
+        2, "info", tmp_path / "file/x.json"
+    )
+    assert said in refused(2, "train", tiny, "--data", "digits", "--epochs", "1", "--out", tmp_path / "file" / "run")
+
+
+def test_files_may_begin_with_a_byte_order_mark(answer, tmp_path, tiny, table):
+    for path in (tmp_path / "tiny.json", tmp_path / "home" / "devices" / "fake.toml", table):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert answer("predict", tiny, "--device", "fake")["name"] == "tiny"
 
 
 def test_a_lost_device(refused, table, tiny):

@@ -57,9 +57,14 @@ def test_a_prediction_from_a_table_loads_nothing_heavy(home, table, mobilenas, t
 
 def test_no_arguments_print_help(mobilenas):
     code, out, err = mobilenas()
-    assert code == 2
-    assert "search" in out + err
-    assert "Traceback" not in err
+    assert (code, err) == (2, "")
+    assert out == mobilenas("--help")[1]
+    assert out.lstrip().startswith("Usage: ")
+    assert "search" in out
+
+
+def test_options_without_a_command_are_an_error(mobilenas):
+    assert mobilenas("--verbose") == (2, "", "error: Missing command; run: mobilenas --help\n")
 
 
 def test_small_matrices_are_no_work_for_several_threads():

@@ -144,7 +144,7 @@ def test_what_two_files_have_is_the_mean_over_their_runs(tmp_path, proxyless):
         ("expanded_conv", "folded_conv", r"line 6: .*kind 'folded_conv' is not known"),
         ("-kernel:5", "", r"line 6: .*field 'kernel' is missing"),
         ("kernel:5", "kernel:4", r"line 6: .*kernel_size"),
-        ("kernel:5", "kernel:$(reboot)", r"line 6: .*invalid literal"),
+        ("kernel:5", "kernel:$(reboot)", r"line 6: .*kernel '\$\(reboot\)' is not accepted"),
         ("output:16x16x8", "output:0x0x8", r"line 2: .*size '0x0x8' is not accepted; give whole numbers above 0"),
         ("input:16x16x8-output:16x16x8", "input:16x16-output:16x16x8", r"line 6"),
         ("input:16x16x8-output:16x16x8", "input:16;16;8-output:16x16x8", r"line 6: .*size '16;16;8'"),

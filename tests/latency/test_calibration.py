@@ -134,7 +134,7 @@ def test_a_network_says_what_its_parts_take():
     "text", ["n | 12.0 | 10 | 13.0 | 6.0", "n | 12.0 | 10 | 13.0 | 6.0 | 13.0", "n | 1 | 1 | 1 | nan | 0"]
 )
 def test_parts_that_do_not_add_up_are_refused(text):
-    with pytest.raises(ValueError, match="calibration network 'n' has"):
+    with pytest.raises(ValueError, match=r"calibration network 'n' has|depthwise_us 'nan' is not accepted"):
         CalibrationNetwork.from_text(text)
 
 
@@ -156,5 +156,5 @@ def test_text_round_trip():
 
 @pytest.mark.parametrize("text", ["", "scale 1", "scale nan, us_per_mb 0, cache_mb 0, held_out_error 0.1, networks 3"])
 def test_malformed_text_is_refused(text):
-    with pytest.raises(ValueError, match=r"the calibration (must give|has a number)"):
+    with pytest.raises(ValueError, match=r"the calibration must give|scale 'nan' is not accepted"):
         Calibration.from_text(text)

@@ -107,7 +107,7 @@ def test_a_table_of_blocks_reads_back(tmp_path, ops):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("ops 5.0", "ops nan", r"line \d+: the rates have a number"),
+        ("ops 5.0", "ops nan", r"line \d+: ops 'nan' is not accepted"),
         ("# rates: pointwise", "# rates: pointless", r"line \d+: the rates must give"),
         ("2019 | 0.9", "2019 | 90", r"line \d+: era"),
         ("# note:", "# nota:", r"line \d+: unknown key 'nota'"),

@@ -52,7 +52,7 @@ def test_text_reads_back():
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
-    [("ops", "oops", "must give"), ("ops 5.0", "ops nan", "not from 0"), ("ops 5.0", "ops -5.0", "not from 0")],
+    [("ops", "oops", "must give"), ("ops 5.0", "ops nan", "ops 'nan' is"), ("ops 5.0", "ops -5.0", "from 0 to")],
 )
 def test_damaged_text_is_refused(old, new, message):
     text = PRIOR.to_text()

@@ -59,17 +59,30 @@ def test_columns_of_any_convolution_read_back(kernel, stride, padding, groups):
         ("190.5000", "inf", "latency_us 'inf'"),
         ("190.5000", "", "latency_us ''"),
         ("190.5000,1.6500,120,3", "190.5", "values, not 13"),
-        ("1.6500,120,3", "1.6500,-5,3", "whole numbers"),
-        ("conv2d,56x56x24,144", "conv9d,56x56x24,144", "conv9d"),
-        ("conv2d,56x56x24,144", "conv2d,56x24,144", "3 numbers"),
+        ("1.6500,120,3", "1.6500,-5,3", "runs '-5' is not accepted; give a whole number from 0"),
+        ("1.6500,120,3", "1.6500,1.5,3", "runs '1.5' is not accepted; give a whole number"),
+        ("1.6500,120,3", "1.6500,1_0,3", "runs '1_0' is not accepted"),
+        ("190.5000", "1_0", "latency_us '1_0' is not accepted; give a number"),
+        ("190.5000", " 5", "latency_us ' 5'"),
+        ("190.5000", "\uff11\uff12", "latency_us '\uff11\uff12'"),
+        ("190.5000", "0x10", "latency_us '0x10'"),
+        ("conv2d,56x56x24,144", "conv9d,56x56x24,144", "kind 'conv9d' is not known; accepted: conv2d, "),
+        ("conv2d,56x56x24,144", "conv2d,56x56x24,abc", "out_channels 'abc' is not accepted"),
+        ("conv2d,56x56x24,144", "conv2d,56x-5x24,144", "in_shapes '-5' is not accepted"),
+        ("conv2d,56x56x24,144", "conv2d,56x24,144", "in_shapes '56x24' is not accepted; give 3 numbers joined by 'x'"),
         ("# unit: us", "# unit: ms", "unit 'ms'"),
         ("# method: measured", "# method: guessed", "method 'guessed'"),
         ("# overhead_us: 0.25", "# overhead_us: nan", "overhead_us 'nan'"),
-        ("# threads: 1", "# threads: one", "line 3"),
+        ("# threads: 1", "# threads: one", "line 3: threads 'one' is not accepted; give a whole number"),
+        ("# threads: 1", "# threads: 1_0", "line 3: threads '1_0'"),
         ("# cpu:", "# gpu:", "unknown key 'gpu'"),
         ("latency_us,spread_us", "latency_ms,spread_us", "the columns must be"),
-        ("scale ", "scale -", "negative"),
-        (" | 1100.00", " | nan", "not positive"),
+        ("scale ", "scale -", "scale '-.*' is not accepted"),
+        ("scale ", "scale x", "scale 'x.*' is not accepted"),
+        ("networks 6", "networks 6.0", "networks '6.0' is not accepted; give a whole number"),
+        (" | 1100.00", "", "has 3 fields; give 4 or 6"),
+        (" | 1100.00", " | nan", "measured_us 'nan' is not accepted"),
+        (" | 1100.00", " | 0.00", "not positive"),
     ],
 )
 def test_damage_is_named_with_its_line(path, old, new, message):
@@ -85,6 +98,15 @@ def test_a_duplicate_row_is_refused_with_its_line(path):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[-1]]) + "\n")
     with pytest.raises(InputError, match=rf"line {len(lines) + 1}: the op stands in the table twice"):
+        LatencyTable.load(path)
+
+
+def test_a_stray_quote_is_reported_where_it_stands(path):
+    lines = path.read_text().splitlines()
+    number = len(lines) - 1
+    lines[number - 1] = '"' + lines[number - 1]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=rf"line {number}: a quote in .* is out of place; restore the line"):
         LatencyTable.load(path)
 
 
@@ -120,7 +142,6 @@ def test_updated_replaces_rows_and_fits_all_networks():
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("\nadd,", '\n"add,', "unexpected end of data"),
         ("share: 1.0", "share: 7", "share"),
         ("threads: 1", "threads: four", "threads 'four' is not accepted"),
         ("dtype: float32", "dtype: " + 5000 * "9", r"dtype '9{50,60}\.\.\. is not accepted"),
@@ -139,7 +160,7 @@ def test_damage_of_text_and_preamble_is_named(tmp_path, old, new, problem):
 @pytest.mark.parametrize("scale", ["0.0", "1e308", "-1.0"])
 def test_a_calibration_that_no_device_has_is_refused(scale):
     text = Calibration(1.0, 2.0, 3.0, 0.02, 10).to_text()
-    with pytest.raises(ValueError, match=r"scale|negative"):
+    with pytest.raises(ValueError, match="scale"):
         Calibration.from_text(text.replace("scale 1.0", f"scale {scale}"))
 
 

@@ -220,3 +220,10 @@ def test_in_place_activations_do_not_break_gradients(graph: OpGraph) -> None:
     total = sum(value.square().sum() for value in every_value(module, graph, images))
     total.backward()  # torch raises if a value that a gradient needs was changed in place
     assert total.requires_grad
+
+
+def test_weights_that_no_file_holds_are_not_made():
+    builder = GraphBuilder((64, 64, 65536))
+    graph = builder.finish(builder.conv2d(builder.inputs[0], 65536, name="conv", kernel_size=3))
+    with pytest.raises(InputError, match=r"155 GB of float32 weights; a \.tflite file holds at most 2\.1 GB"):
+        GraphModule(graph, seed=None)

@@ -101,7 +101,7 @@ def test_nothing_is_resumed_and_nothing_is_made_where_no_run_is(tmp_path):
 def test_two_processes_do_not_share_a_run(tmp_path):
     with (
         RunFolder(tmp_path / "run", SETTINGS),
-        pytest.raises(DeviceError, match="in use"),
+        pytest.raises(InputError, match="in use by another process"),
         RunFolder(tmp_path / "run", None),
     ):
         pass

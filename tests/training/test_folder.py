@@ -175,3 +175,25 @@ def test_a_large_jpeg_is_read_at_a_size_that_suffices(tmp_path):
     pixels = fetched(tmp_path / "ramp.jpg", Image.fromarray(ramp), resolution=64, quality=95)
     expected = np.linspace(0, 255, 512).reshape(64, 8).mean(1)
     assert pixels[0, 30].numpy() == pytest.approx(expected, abs=3)
+
+
+@pytest.mark.parametrize(("ending", "kept"), [("png", 0), ("png", 60), ("png", -500), ("jpg", 20), ("jpg", -200)])
+def test_a_damaged_image_of_any_split_is_named_before_anything_is_trained(class_folder, tmp_path, ending, kept):
+    copy = tmp_path / "copy"
+    shutil.copytree(class_folder, copy)
+    held_out = sorted(names(load_data(str(copy), resolution=32).test))[0]
+    path = copy / held_out
+    Image.effect_noise((64, 64), 50).save(path.with_suffix(f".{ending}"))
+    whole = path.with_suffix(f".{ending}").read_bytes()
+    path.write_bytes(whole[:kept])
+    with pytest.raises(InputError, match=f"cannot read image {path}: .*; remove or replace it"):
+        load_data(str(copy), resolution=32)
+
+
+def test_what_stands_behind_the_end_of_an_image_is_no_damage(class_folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(class_folder, copy)
+    Image.effect_noise((64, 64), 50).save(copy / "3" / "noise.jpg")
+    with (copy / "3" / "noise.jpg").open("ab") as file:
+        file.write(bytes(100))
+    assert len(load_data(str(copy), resolution=32).train) == 171
