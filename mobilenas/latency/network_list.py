@@ -1,21 +1,16 @@
 """Lists of whole-network latencies, as people publish them: a CSV file with a line a network."""
 
-<<<<<<< HEAD
 import csv
 import io
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-=======
-from collections.abc import Mapping
-from dataclasses import dataclass
->>>>>>> fix3
 from pathlib import Path
 
 from mobilenas import models
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError, shorten
-from mobilenas.latency.figures import finite, values_of, whole
+from mobilenas.latency.figures import finite, whole
 from mobilenas.storage import read_text
 
 REQUIRED = ("network", "latency_ms")
@@ -72,16 +67,9 @@ def read_network_list(path: Path) -> list[NetworkLatency]:
     found: dict[tuple[str, str], NetworkLatency] = {}
     for number, values in records:
         where = f"{path} line {number}"
-<<<<<<< HEAD
         if len(values) != len(columns):
             raise InputError(f"{where}: {len(values)} values, not {len(columns)}; put what holds a comma in quotes")
         try:
-=======
-        try:
-            values = [value.strip() for value in values_of(line)]
-            if len(values) != len(columns):
-                raise ValueError(f"{len(values)} values, not {len(columns)}; put what holds a comma in quotes")
->>>>>>> fix3
             latency = _read(dict(zip(columns, values, strict=True)), path.parent)
         except (ValueError, InputError) as error:
             raise InputError(f"{where}: {error}") from error
