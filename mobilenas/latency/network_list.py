@@ -92,7 +92,8 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
         try:
             values = next(reader)
         except csv.Error as error:
-            raise InputError(f"{path} line {number}: {error}; restore the line or remove it") from error
+            what = f"a quote in {shorten(line.strip())} is out of place"
+            raise InputError(f"{path} line {number}: {what}; restore the line or remove it") from error
         yield number, [" ".join(value.split()) for value in values]
 
 
