@@ -1,6 +1,6 @@
 """Lists the published networks; with a device, those that meet a latency target there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +11,15 @@ from mobilenas.cli.accuracy_plot import plot_accuracy, plot_format
 from mobilenas.cli.arguments import Dtype, Json, check_dtype, positive
 from mobilenas.cli.output import note, print_json, print_table
 from mobilenas.errors import InputError, TargetError
-from mobilenas.latency import LatencyPredictor, load_predictor
+from mobilenas.latency import LatencyPredictor, LatencyTable, load_predictor
 
 
 def run(
     device: Annotated[str | None, typer.Option(help="Predict their latency there, from its table.")] = None,
-    target_ms: Annotated[float | None, typer.Option(help="List only those predicted to meet this.")] = None,
+    target_ms: Annotated[
+        float | None,
+        typer.Option(help="List only those whose upper end of the interval meets this, as search asks by default."),
+    ] = None,
     dtype: Dtype = "float32",
     plot: Annotated[
         Path | None, typer.Option(help="Draw accuracy against latency into this file (.png, .svg, .pdf).")
@@ -46,11 +49,25 @@ def run(
     print_table(list(rows[0]), [list(row.values()) for row in rows])
     if device is not None:
         note(f"latency is {predictor.table.info.method}, with a 90 % interval; pareto: no faster one is as accurate")
+        for remark in _remarks(rows, predictor.table):
+            note(remark)
+        if target_ms is not None:
+            note(f"listed: at most {target_ms:g} ms at the upper end of the interval, as search asks by default")
 
 
 def _row(name: str) -> dict[str, Any]:
     graph, published = models.get(name).graph(), models.published(name)
     return {"name": name, "params": graph.params, "macs": graph.macs, "top1": published.top1}
+
+
+def _remarks(rows: Sequence[dict[str, Any]], table: LatencyTable) -> Iterator[str]:
+    """What `predict` says of each of them: of which runtime the table speaks, and how many lack ops there."""
+    eras = list(table.rates.eras.items()) if table.rates else []
+    for era, factor in eras[1:]:
+        yield f"it speaks of the runtime of {eras[0][0]}; with that of {era} it is {factor:.3g} times as much"
+    if lacking := sum(row["unmeasured"] > 0 for row in rows):
+        how = "interpolated" if table.info.method == "measured" else "estimated"
+        yield f"{lacking} of {len(rows)} networks have ops that were not {table.info.method} but {how}"
 
 
 def _predicted(predictor: LatencyPredictor, target_ms: float | None) -> list[dict[str, Any]]:
@@ -59,14 +76,16 @@ def _predicted(predictor: LatencyPredictor, target_ms: float | None) -> list[dic
     for name in models.names():
         latency = predictor.predict(models.get(name).graph())
         times = {"latency_ms": latency.ms, "low_ms": latency.low_ms, "high_ms": latency.high_ms}
+        times["unmeasured"] = len(latency.unmeasured)
         found.append({**_row(name), **times})
     found.sort(key=lambda row: (row["latency_ms"], -(row["top1"] or 0.0)))
-    fitting = [row for row in found if target_ms is None or row["latency_ms"] <= target_ms]
+    fitting = [row for row in found if target_ms is None or row["high_ms"] <= target_ms]
     if not fitting:
-        nearest, where = found[0], predictor.table.info.device
+        nearest, where = min(found, key=lambda row: row["high_ms"]), predictor.table.info.device
         raise TargetError(
             f"no published network is predicted to meet {target_ms:g} ms on {where}: the nearest is "
-            f"{nearest['name']} with {nearest['latency_ms']:.3g} ms; give a higher --target-ms"
+            f"{nearest['name']} with {nearest['latency_ms']:.3g} ms, at most {nearest['high_ms']:.3g}; "
+            "give a higher --target-ms"
         )
     return mark_front(fitting)
 
