@@ -57,7 +57,7 @@ def row(name: str) -> dict[str, Any]:
         "top1": published.top1,
         "source": published.source,
         "compared": published.compared,
-        "remark": published.remark,
+        "remark": "; ".join(filter(None, (published.params_remark, published.macs_remark, published.remark))),
         "second": published.second,
         "second_agrees": (second == {"params": graph.params, "macs": graph.macs}) if second else None,
         "weights_from": [library for library in LAYOUTS if name in LAYOUTS[library].originals],

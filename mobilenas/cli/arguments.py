@@ -36,7 +36,8 @@ WeightsSource = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        help="A .safetensors or .pth file, torchvision or timm; without it random, or the module's own.",
+        help="A .safetensors or .pth file, torchvision, timm, timm:NETWORK, or timm:NETWORK=FILE where a file does not "
+        "say which network it is of; without it random, or the module's own.",
     ),
 ]
 Data = Annotated[

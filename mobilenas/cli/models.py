@@ -1,6 +1,6 @@
 """Lists the published networks; with a device, those that meet a latency target there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from mobilenas.cli.arguments import Dtype, Json, check_dtype, positive
 from mobilenas.cli.output import note, print_json, print_table
 from mobilenas.cli.predicted import beyond_fitted, described
 from mobilenas.errors import InputError, TargetError
-from mobilenas.latency import LatencyPredictor, load_predictor
+from mobilenas.latency import LatencyPredictor, LatencyTable, load_predictor
 
 UNSHOWN = ("method", "era", "extrapolated")
 """What stands in the JSON of each network, and is said once to people."""
@@ -20,7 +20,10 @@ UNSHOWN = ("method", "era", "extrapolated")
 
 def run(
     device: Annotated[str | None, typer.Option(help="Predict their latency there, from its table.")] = None,
-    target_ms: Annotated[float | None, typer.Option(help="List only those predicted to meet this.")] = None,
+    target_ms: Annotated[
+        float | None,
+        typer.Option(help="List only those whose upper end of the interval meets this, as search asks by default."),
+    ] = None,
     dtype: Dtype = "float32",
     plot: Annotated[
         Path | None, typer.Option(help="Draw accuracy against latency into this file (.png, .svg, .pdf).")
@@ -52,13 +55,27 @@ def run(
     if device is not None:
         how = described(predictor.table.info.method, predictor.table.era)
         note(f"latency is {how}, with a 90 % interval; pareto: no faster one is as accurate")
-        if beyond := sum(row["extrapolated"] for row in rows):
-            note(f"{beyond} of them are {beyond_fitted(predictor.table)}")
+        for remark in _remarks(rows, predictor.table):
+            note(remark)
+        if target_ms is not None:
+            note(f"listed: at most {target_ms:g} ms at the upper end of the interval, as search asks by default")
 
 
 def _row(name: str) -> dict[str, Any]:
     graph, published = models.get(name).graph(), models.published(name)
     return {"name": name, "params": graph.params, "macs": graph.macs, "top1": published.top1}
+
+
+def _remarks(rows: Sequence[dict[str, Any]], table: LatencyTable) -> Iterator[str]:
+    """What `predict` says of each of them: of which runtime the table speaks, and how many lack ops there."""
+    eras = list(table.rates.eras.items()) if table.rates else []
+    for era, factor in eras[1:]:
+        yield f"it speaks of the runtime of {eras[0][0]}; with that of {era} it is {factor:.3g} times as much"
+    if lacking := sum(row["unmeasured"] > 0 for row in rows):
+        how = "interpolated" if table.info.method == "measured" else "estimated"
+        yield f"{lacking} of {len(rows)} networks have ops that were not {table.info.method} but {how}"
+    if beyond := sum(row["extrapolated"] for row in rows):
+        yield f"{beyond} of {len(rows)} networks are {beyond_fitted(table)}"
 
 
 def _predicted(predictor: LatencyPredictor, target_ms: float | None) -> list[dict[str, Any]]:
@@ -67,15 +84,16 @@ def _predicted(predictor: LatencyPredictor, target_ms: float | None) -> list[dic
     for name in models.names():
         latency = predictor.predict(models.get(name).graph())
         times = {"latency_ms": latency.ms, "low_ms": latency.low_ms, "high_ms": latency.high_ms}
-        how = {"method": table.info.method, "era": table.era, "extrapolated": latency.extrapolated}
-        found.append({**_row(name), **times, **how})
+        how = {"unmeasured": len(latency.unmeasured), "method": table.info.method, "era": table.era}
+        found.append({**_row(name), **times, **how, "extrapolated": latency.extrapolated})
     found.sort(key=lambda row: (row["latency_ms"], -(row["top1"] or 0.0)))
-    fitting = [row for row in found if target_ms is None or row["latency_ms"] <= target_ms]
+    fitting = [row for row in found if target_ms is None or row["high_ms"] <= target_ms]
     if not fitting:
-        nearest, where = found[0], predictor.table.info.device
+        nearest, where = min(found, key=lambda row: row["high_ms"]), predictor.table.info.device
         raise TargetError(
             f"no published network is predicted to meet {target_ms:g} ms on {where}: the nearest is "
-            f"{nearest['name']} with {nearest['latency_ms']:.3g} ms; give a higher --target-ms"
+            f"{nearest['name']} with {nearest['latency_ms']:.3g} ms, at most {nearest['high_ms']:.3g}; "
+            "give a higher --target-ms"
         )
     return mark_front(fitting)
 

@@ -21,6 +21,12 @@ MAX_HEADER_BYTES = 100_000_000
 MAX_FILE_BYTES = 2**31 - 1
 """Offsets in a flatbuffer are 32 bits wide and signed."""
 
+ELEMENTS = {
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "C64": "<c8", "BOOL": "?"},
+    **{f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)},
+}
+"""Element types of safetensors files as numpy has them."""
+
 
 def check_fits(graph: OpGraph, dtype: str) -> None:
     """Raises `InputError` for a network whose weights no `.tflite` file can hold."""
@@ -97,16 +103,22 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     Raises:
         InputError: If the file cannot be read or is no safetensors file.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, deserialize
 
     check_safetensors(path)
     try:
-        return load_file(path)
+        return {name: _array(**entry) for name, entry in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        # the last two: element types that numpy does not have, such as bfloat16
         said = _plain(str(error))
         raise InputError(f"cannot read weights {path}: {said}; give a .safetensors file of float32") from error
+
+
+def _array(dtype: str, shape: Sequence[int], data: bytes) -> npt.NDArray[Any]:
+    """A tensor of a file; bfloat16, which numpy does not have, is the upper half of float32."""
+    values = np.frombuffer(data, ELEMENTS[dtype])
+    if dtype == "BF16":
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values.reshape(shape)
 
 
 def fitted(found: Mapping[str, npt.NDArray[Any]], graph: OpGraph, source: str) -> dict[str, Array]:
@@ -156,6 +168,16 @@ def tensor_problems(name: str, found: npt.NDArray[np.generic], shape: tuple[int,
     if "running_var" in name and (values < 0).any():
         return [f"{name} holds values below 0"]
     return []
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors files do, whatever its name: a length and a JSON object of it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= path.stat().st_size - 8
+    except OSError:
+        return False
 
 
 def check_safetensors(path: Path) -> None:

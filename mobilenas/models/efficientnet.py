@@ -107,7 +107,8 @@ def _paper(
     params_step_millions: float = 1.0,
     macs_step_millions: float = 100.0,
     compared: str = f"parameters: {_REPEATED}; MACs and accuracy: nothing",
-    remark: str = "",
+    params_remark: str = "",
+    macs_remark: str = "",
 ) -> Published:
     return Published(
         build=partial(efficientnet, variant),
@@ -120,7 +121,8 @@ def _paper(
         source="arXiv 1905.11946, table 2",
         compared=compared,
         second=f"torchvision.efficientnet_{variant}",
-        remark=remark,
+        params_remark=params_remark,
+        macs_remark=macs_remark,
     )
 
 
@@ -144,7 +146,7 @@ def _lite(
         source=_LITE,
         compared=_LITE,
         second=f"timm.tf_efficientnet_{variant}",
-        remark="the README counts batch norm too, at some three multiply-adds an element; "
+        macs_remark="the README counts batch norm too, at some three multiply-adds an element; "
         f"without it the network has {without_batch_norm} M MACs",
     )
 
@@ -159,9 +161,17 @@ NETWORKS = {
         0.791,
         params_step_millions=0.1,
         macs_step_millions=10,
-        remark="the paper gives 0.70 G MACs; the network has 0.69 G at its 240 pixels, as torchvision's",
+        macs_remark="the paper gives 0.70 G MACs; the network has 0.69 G at its 240 pixels, as torchvision's",
     ),
-    "efficientnet_b2": _paper("b2", 9_109_994, 9.2, 1000, 0.801, params_step_millions=0.1),
+    "efficientnet_b2": _paper(
+        "b2",
+        9_109_994,
+        9.2,
+        1000,
+        0.801,
+        params_step_millions=0.1,
+        params_remark="the paper gives 9.2 M params; the network has 9.11 M, as torchvision's",
+    ),
     "efficientnet_b3": _paper("b3", 12_233_232, 12, 1800, 0.816),
     "efficientnet_b4": _paper(
         "b4",
@@ -169,7 +179,7 @@ NETWORKS = {
         19,
         4200,
         0.829,
-        remark="the paper gives 4.2 G MACs; the network has 4.39 G at its 380 pixels, as torchvision's",
+        macs_remark="the paper gives 4.2 G MACs; the network has 4.39 G at its 380 pixels, as torchvision's",
     ),
     "efficientnet_b5": _paper(
         "b5",
@@ -177,10 +187,19 @@ NETWORKS = {
         30,
         9900,
         0.836,
-        remark="the paper gives 9.9 G MACs; the network has 10.27 G at its 456 pixels, as torchvision's",
+        macs_remark="the paper gives 9.9 G MACs; the network has 10.27 G at its 456 pixels, as torchvision's",
     ),
     "efficientnet_b6": _paper("b6", 43_040_704, 43, 19_000, 0.840, macs_step_millions=1000),
-    "efficientnet_b7": _paper("b7", 66_347_960, 66, 37_000, 0.843, macs_step_millions=1000, compared=_ALL_OF_B7),
+    "efficientnet_b7": _paper(
+        "b7",
+        66_347_960,
+        66,
+        37_000,
+        0.843,
+        macs_step_millions=1000,
+        compared=_ALL_OF_B7,
+        macs_remark="the published 37 G MACs are 37.7 G cut off, which torchvision's network has too",
+    ),
     "efficientnet_lite0": _lite("lite0", 4_652_008, 4.7, 407, 0.751, without_batch_norm=385),
     "efficientnet_lite1": _lite("lite1", 5_416_680, 5.4, 631, 0.767, without_batch_norm=600),
     "efficientnet_lite2": _lite("lite2", 6_092_072, 6.1, 899, 0.776, without_batch_norm=860),

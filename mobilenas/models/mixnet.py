@@ -91,7 +91,7 @@ NETWORKS = {
         top1=0.758,
         source="arXiv 1907.09595, table 2",
         second="timm.mixnet_s",
-        remark="the paper counts more than convolutions; these alone give 239 M MACs, timm's network too",
+        macs_remark="the paper counts more than convolutions; these alone give 239 M MACs, timm's network too",
     ),
     "mixnet_m": Published(
         build=mixnet_m,
@@ -101,6 +101,6 @@ NETWORKS = {
         top1=0.770,
         source="arXiv 1907.09595, table 2",
         second="timm.mixnet_m",
-        remark="the paper counts more than convolutions; these alone give 339 M MACs, timm's network too",
+        macs_remark="the paper counts more than convolutions; these alone give 339 M MACs, timm's network too",
     ),
 }

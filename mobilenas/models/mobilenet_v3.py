@@ -2,7 +2,8 @@
 
 Source: Howard et al., arXiv 1905.02244, tables 1 and 2 (networks), table 3 (figures); width multipliers and the
 minimalistic networks: github.com/tensorflow/models research/slim/nets/mobilenet.
-Published figures: Small's of width 1 are as they are generally quoted; the others were compared with slim's README.
+Published figures: Small's of width 1 are as they are generally quoted, and slim's README contradicts them; the others
+were compared with it.
 Differs from the paper: squeeze-and-excitation's quarter of the expanded channels is rounded to a multiple of 8, as in
 the authors' reference, github.com/tensorflow/models research/slim/nets/mobilenet.
 """
@@ -124,7 +125,8 @@ NETWORKS = {
         source="arXiv 1905.02244, table 3",
         compared=f"{_SLIM}, which has the same parameters and accuracy",
         second="torchvision.mobilenet_v3_large",
-        remark="the paper gives 219 M MACs; the network has 217 M, as slim's README says of its checkpoint",
+        params_remark="the published 5.4 M params are 5.48 M cut off, which torchvision's network has too",
+        macs_remark="the paper gives 219 M MACs; the network has 217 M, as slim's README says of its checkpoint",
     ),
     "mobilenet_v3_large_0.75": Published(
         build=partial(mobilenet_v3_large, width_multiplier=0.75, name="mobilenet_v3_large_0.75"),
@@ -153,7 +155,10 @@ NETWORKS = {
         macs_millions=56,
         top1=0.674,
         source="arXiv 1905.02244, table 3",
+        compared=f"{_SLIM}, which has other figures",
         second="torchvision.mobilenet_v3_small",
+        macs_remark="the published 56 M MACs are 56.5 M cut off, which torchvision's network has too",
+        remark="slim's README gives its checkpoint 66 M MACs, 2.9 M params and 67.5 %, which no network of ours has",
     ),
     "mobilenet_v3_small_0.75": Published(
         build=partial(mobilenet_v3_small, width_multiplier=0.75, name="mobilenet_v3_small_0.75"),
@@ -164,7 +169,8 @@ NETWORKS = {
         source=_SLIM,
         compared=_SLIM,
         second="timm.tf_mobilenetv3_small_075",
-        remark="slim's README gives 2.4 M params for it; the network has 2.04 M, as timm's port of the checkpoint",
+        params_remark="slim's README gives 2.4 M params; the network has 2.04 M, as timm's port of the checkpoint",
+        macs_remark="slim's README gives 44 M MACs; the network has 43.4 M, as timm's",
     ),
     "mobilenet_v3_small_minimalistic": Published(
         build=partial(mobilenet_v3_small, minimalistic=True, name="mobilenet_v3_small_minimalistic"),
@@ -175,6 +181,6 @@ NETWORKS = {
         source=_SLIM,
         compared=_SLIM,
         second="timm.tf_mobilenetv3_small_minimal_100",
-        remark="slim's README gives 65 M MACs for it (and 66 M for Small, which the paper has as 56); it has 52 M",
+        macs_remark="slim's README gives 65 M MACs; the network has 52 M, as timm's port of the checkpoint",
     ),
 }

@@ -17,6 +17,7 @@ from mobilenas.blocks.heads.pool_linear import PoolLinear
 from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import FieldError, InputError, shorten
 from mobilenas.graph import ActivationName
+from mobilenas.settings import check
 from mobilenas.storage import read_json
 
 ACTIVATIONS: dict[str | None, ActivationName] = {
@@ -30,28 +31,48 @@ ACTIVATIONS: dict[str | None, ActivationName] = {
 }
 LAYERS = ("MBConvLayer", "MBInvertedConvLayer")
 ZERO = "ZeroLayer"
+DEFAULT_RESOLUTION = 224
 DEFAULT_EPSILON = {"ProxylessNASNets": 1e-3}
 
 
-def load_net_config(path: Path, *, resolution: int = 224) -> Arch:
+def load_net_config(path: Path, *, resolution: int | None = None) -> Arch:
     """Reads a `net.config` file; the network is called after its folder.
+
+    Args:
+        path: The file.
+        resolution: Input size in pixels; by default the `image_size` of a `run.config` beside the file, else 224.
 
     Raises:
         InputError: If it cannot be read or is no such file; the text names the field.
     """
+    run = path.with_name("run.config")
     try:
-        return from_net_config(read_json(path), name=path.resolve().parent.name or path.stem, resolution=resolution)
+        if resolution is None and run.is_file():
+            resolution = _image_size(run)
+        name = path.resolve().parent.name or path.stem
+        return from_net_config(read_json(path), name=name, resolution=resolution or DEFAULT_RESOLUTION)
     except FieldError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def from_net_config(data: object, *, name: str = "once_for_all", resolution: int = 224) -> Arch:
+def _image_size(run: Path) -> int:
+    """The `image_size` of a `run.config`, 224 where it has none."""
+    try:
+        fields = _Fields(read_json(run), "")
+        size = DEFAULT_RESOLUTION if fields.value("image_size") is None else fields.integer("image_size")
+        check(8 <= size <= 4096, "image_size", size, "a whole number from 8 to 4096")
+    except FieldError as error:
+        raise InputError(f"{run}: {error}") from error
+    return size
+
+
+def from_net_config(data: object, *, name: str = "once_for_all", resolution: int = DEFAULT_RESOLUTION) -> Arch:
     """The network of a `net.config`.
 
     Args:
         data: The file's JSON.
         name: Name of the network.
-        resolution: Input size in pixels; the file has none, `run.config` beside it has it as `image_size`.
+        resolution: Input size in pixels, which the file has not.
 
     Returns:
         The network with torch's symmetric padding, as the checkpoints need it.
@@ -60,6 +81,10 @@ def from_net_config(data: object, *, name: str = "once_for_all", resolution: int
         FieldError: If a field is missing or not accepted.
     """
     root = _Fields(data, "")
+    if root.value("input_stem") is not None:  # ResNets
+        raise FieldError(
+            "name", root.value("name"), "a mobile network (MobileNetV3, ProxylessNASNets); only these are read"
+        )
     first = root.child("first_conv")
     stem = ConvBnAct(
         out_channels=first.integer("out_channels"),

@@ -109,7 +109,7 @@ NETWORKS = {
         top1=0.753,
         source=_SOURCES,
         compared="both",
-        remark=_MACS,
+        macs_remark=_MACS,
     ),
     "proxylessnas_gpu": Published(
         build=proxylessnas_gpu,
@@ -119,6 +119,6 @@ NETWORKS = {
         top1=0.751,
         source=_SOURCES,
         compared="both",
-        remark=_MACS,
+        macs_remark=_MACS,
     ),
 }

@@ -22,7 +22,9 @@ class Published:
             they are then as they are generally quoted.
         second: A second implementation, as `torchvision.<name>` or `timm.<name>`: tests hold the network against it.
             Empty where there is none.
-        remark: Where a published figure is more than one unit of its last digit away from the network, or missing.
+        params_remark, macs_remark: Why a published figure is more than half a unit of its last digit away from the
+            network's, or missing; empty where it is not.
+        remark: What else contradicts a published figure.
     """
 
     build: Callable[[], Arch]
@@ -35,4 +37,6 @@ class Published:
     params_step_millions: float = 0.1
     macs_step_millions: float = 1.0
     second: str = ""
+    params_remark: str = ""
+    macs_remark: str = ""
     remark: str = ""

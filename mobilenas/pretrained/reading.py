@@ -1,6 +1,8 @@
 """pretrained: what `--weights` names, as a network and its weights."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from mobilenas import models
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError
-from mobilenas.export.weights import Array, fitted, read_tensors
+from mobilenas.export.weights import Array, fitted, is_safetensors, read_tensors
 from mobilenas.extras import require
 from mobilenas.pretrained.layouts import LAYOUTS, Layout, Original
 from mobilenas.pretrained.matching import Tensors, matched
@@ -31,7 +33,8 @@ def pretrained(
     Args:
         arch: The network.
         source: A library ("torchvision", "timm"), one of its networks ("timm:mobilenetv3_large_100"), or a file:
-            `.safetensors`, or a state dict that torch saved, with our names or a library's.
+            `.safetensors`, or a state dict that torch saved, with our names or a library's. A file of one of several
+            networks that a library has for ours is named with it: "timm:mobilenetv3_large_100=weights.pth".
         any_classes: Whether a library's classifier for another number of classes is left out and not refused.
         note: Is told as what a file was read.
 
@@ -39,25 +42,50 @@ def pretrained(
         InputError: If the weights cannot be read or downloaded or do not fit; the text names the first tensors that
             differ.
     """
-    library, _, name = source.partition(":")
+    library, _, rest = source.partition(":")
     if library in LAYOUTS:
-        layout = LAYOUTS[library]
+        layout, (name, _, file) = LAYOUTS[library], rest.partition("=")
         original = _original(layout, arch, name)
-        tensors = _arrays(layout.download(original))
+        tensors = _file_tensors(file) if file else _downloaded(layout, original)
         arch = _variant(arch, original)
-        return arch, matched(arch, layout, tensors, source=f"{library}'s {original.name}", any_classes=any_classes)
-    path = Path(source)
-    if path.suffix not in (SAFE, *TORCH_FILES):
-        raise InputError(f"{unknown('source of weights', source, list(DOWNLOADS))} or give a {SAFE} or .pth file")
-    found = read_tensors(path) if path.suffix == SAFE else _torch_file(path)
-    fitting = next((LAYOUTS[name] for name in LAYOUTS if LAYOUTS[name].fits(found)), None)
+        of = file or f"{library}'s {original.name}"
+        return arch, matched(arch, layout, tensors, source=of, any_classes=any_classes)
+    found = _file_tensors(source)
+    fitting = next((key for key in LAYOUTS if LAYOUTS[key].fits(found)), None)
     if fitting is None:
         return arch, fitted(found, arch.graph(), source)
-    originals = fitting.originals.get(arch.name, ())
+    layout = LAYOUTS[fitting]
+    originals = layout.originals.get(arch.name, ())
     if originals and _is_published(arch):
-        note(f"{path.name} is read as {fitting.title}'s {originals[0].name}: {originals[0].padding} padding")
+        _require_one(originals, layout, fitting, source)
+        note(f"{Path(source).name} is read as {layout.title}'s {originals[0].name}: {originals[0].padding} padding")
         arch = _variant(arch, originals[0])
-    return arch, matched(arch, fitting, found, source=source, any_classes=any_classes)
+    return arch, matched(arch, layout, found, source=source, any_classes=any_classes)
+
+
+def _file_tensors(source: str) -> Tensors:
+    """The tensors of a file; one without a usual ending, such as Once-for-All's `init`, is read as what it is."""
+    path = Path(source)
+    if path.suffix not in (SAFE, *TORCH_FILES) and not path.is_file():
+        raise InputError(f"{unknown('source of weights', source, list(DOWNLOADS))} or give a {SAFE} or .pth file")
+    safe = path.suffix == SAFE or (path.suffix not in TORCH_FILES and is_safetensors(path))
+    return read_tensors(path) if safe else _torch_file(path)
+
+
+def _require_one(originals: Sequence[Original], layout: type[Layout], library: str, source: str) -> None:
+    """Raises `InputError` if networks of a library that differ in padding or epsilon have the same tensors as ours."""
+    if len({(original.padding, original.bn_epsilon) for original in originals}) > 1:
+        known = " or ".join(f"{original.name} ({original.padding} padding)" for original in originals)
+        choices = " or ".join(f"{library}:{original.name}={source}" for original in originals)
+        raise InputError(
+            f"{source} may be {layout.title}'s {known}, which its tensors do not tell\ngive --weights {choices}"
+        )
+
+
+def _downloaded(layout: type[Layout], original: Original) -> Tensors:
+    """What a library downloads; what it prints meanwhile goes to stderr, as stdout is for the answer."""
+    with redirect_stdout(sys.stderr):
+        return _arrays(layout.download(original))
 
 
 def _original(layout: type[Layout], arch: Arch, name: str) -> Original:

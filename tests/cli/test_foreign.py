@@ -1,5 +1,6 @@
 """`module:function` in the commands."""
 
+import importlib
 import json
 import sys
 
@@ -109,10 +110,29 @@ def test_the_same_random_weights_every_time(own, answer) -> None:
         ("own_networks:small@0", "'0' pixels are not accepted"),
         ("own_networks:small@big", "'big' pixels are not accepted"),
         (":small", "give MODULE:FUNCTION"),
+        (".own_networks:small", "cannot find .own_networks:small: .own_networks is relative; give MODULE:FUNCTION"),
     ],
 )
 def test_what_cannot_be_traced(refused, own, model, said) -> None:
     assert said in refused(2, "info", model)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("1 +", "importing broken_on_import failed: SyntaxError: invalid syntax"),
+        ("1 / 0", "importing broken_on_import failed: ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(7)", "importing broken_on_import failed: SystemExit: 7"),
+        ("import sys; f = sys.exit", "broken_on_import:f() failed: SystemExit: "),
+    ],
+)
+def test_code_that_stops_is_one_line(refused, tmp_path, monkeypatch, source, said) -> None:
+    (tmp_path / "broken_on_import.py").write_text(source)
+    monkeypatch.delitem(sys.modules, "broken_on_import", raising=False)
+    importlib.invalidate_caches()
+    answered = refused(2, "info", "broken_on_import:f")
+    assert said in answered
+    assert len(answered.splitlines()) == 1
 
 
 def test_another_resolution_is_traced_anew(refused, own) -> None:

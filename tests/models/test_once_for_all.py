@@ -131,6 +131,29 @@ def test_a_file_is_called_after_its_folder(tmp_path) -> None:
         load_net_config(tmp_path / "missing.config")
 
 
+def test_the_image_size_stands_in_a_file_beside_it(tmp_path) -> None:
+    (tmp_path / "net.config").write_text(json.dumps(CONFIG))
+    assert load_net_config(tmp_path / "net.config").resolution == 224
+    for run, resolution in (({"image_size": 160}, 160), ({"n_epochs": 180}, 224)):
+        (tmp_path / "run.config").write_text(json.dumps(run))
+        assert load_net_config(tmp_path / "net.config").resolution == resolution
+        assert load_net_config(tmp_path / "net.config", resolution=96).resolution == 96
+
+
+@pytest.mark.parametrize("size", ["big", 0])
+def test_an_impossible_image_size_is_named(size, tmp_path) -> None:
+    (tmp_path / "net.config").write_text(json.dumps(CONFIG))
+    (tmp_path / "run.config").write_text(json.dumps({"image_size": size}))
+    with pytest.raises(InputError, match=rf"run\.config: image_size: {size!r} is not accepted; give a whole number"):
+        load_net_config(tmp_path / "net.config")
+
+
+def test_a_resnet_is_refused_as_one() -> None:
+    data = {"name": "ResNets", "bn": CONFIG["bn"], "input_stem": [conv(64)], "blocks": [], "classifier": {}}
+    with pytest.raises(InputError, match="'ResNets' is not accepted; give a mobile network"):
+        from_net_config(data)
+
+
 def test_it_is_no_published_network() -> None:
     """No net.config is shipped: the authors' files have to be downloaded."""
     assert not {name for name in models.names() if "ofa" in name or "once" in name}

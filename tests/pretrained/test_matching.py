@@ -15,7 +15,7 @@ from mobilenas.pretrained import LAYOUTS, pretrained
 from mobilenas.pretrained.layouts.layout import Place
 from mobilenas.pretrained.matching import matched
 
-NAME = "mobilenet_v3_small"
+NAME, TIMM = "mobilenet_v3_small", "mobilenetv3_small_100"
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,59 @@ def test_files_in_a_librarys_names(state, suffix, tmp_path) -> None:
     assert {name: value.shape for name, value in weights.items()} == arch.graph().state_shapes()
 
 
+def test_a_file_that_may_be_one_of_several_networks_must_be_named(tmp_path) -> None:
+    """timm has the same tensors with TF's padding and with torch's."""
+    torch.manual_seed(0)
+    path = tmp_path / "weights.pth"
+    torch.save(timm.create_model("mobilenetv3_small_100").state_dict(), path)
+    with pytest.raises(InputError, match="which its tensors do not tell") as caught:
+        pretrained(models.get(NAME), str(path))
+    _, instead = str(caught.value).split("\n")
+    assert instead == f"give --weights timm:tf_{TIMM}={path} or timm:{TIMM}={path}"
+    for name, padding, epsilon in ((TIMM, "symmetric", 1e-5), (f"tf_{TIMM}", "same", 1e-3)):
+        arch, weights = pretrained(models.get(NAME), f"timm:{name}={path}")
+        assert (arch.padding, arch.bn_epsilon) == (padding, epsilon)
+        assert set(weights) == set(arch.graph().state_shapes())
+
+
+def test_a_named_file_that_does_not_fit_is_called_by_its_name(state, tmp_path) -> None:
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"weights\.pth does not fit the network: .*conv_stem"):
+        pretrained(models.get(NAME), f"timm:{TIMM}={tmp_path / 'weights.pth'}")
+
+
+@pytest.mark.parametrize("safe", [False, True])
+def test_a_file_without_ending_is_read_as_what_it_is(state, safe, tmp_path) -> None:
+    path = tmp_path / "init"
+    if safe:
+        save_file(arrays(state), path)
+    else:
+        torch.save(state, path)
+    _, weights = pretrained(models.get(NAME), str(path))
+    np.testing.assert_array_equal(weights["stem.conv.weight"], state["features.0.0.weight"])
+
+
+def test_bfloat16_files_of_either_kind(state, tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    half = {name: tensor.bfloat16() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    save_file(half, tmp_path / "weights.safetensors")
+    torch.save(half, tmp_path / "weights.pth")
+    (_, one), (_, two) = (pretrained(models.get(NAME), str(tmp_path / f"weights{s}")) for s in (".safetensors", ".pth"))
+    assert all(np.array_equal(one[name], two[name]) for name in (*one, *two))
+    assert np.array_equal(one["stem.conv.weight"], half["features.0.0.weight"].float().numpy())
+
+
+def test_no_tensor_is_named_that_is_not_missing(state) -> None:
+    """A block of which one name is missing is not read as a block of another form."""
+    found = arrays(state)
+    del found["features.3.block.0.0.weight"]
+    with pytest.raises(
+        InputError, match=r"^it does not fit the network: features.3.block.0.0.weight \(our .* missing$"
+    ):
+        matched(models.get(NAME), LAYOUTS["torchvision"], found, source="it")
+
+
 def test_a_file_of_ours_in_torchs_format(tmp_path) -> None:
     arch = models.get(NAME)
     torch.save({name: torch.ones(shape) for name, shape in arch.graph().state_shapes().items()}, tmp_path / "own.pt")
@@ -194,3 +247,23 @@ def test_a_download_that_fails_is_one_line(library, module, monkeypatch) -> None
     monkeypatch.setattr(importlib.import_module(module), function, fail)
     with pytest.raises(InputError, match=rf"cannot download {library}'s .*: no network; give a file: --weights FILE"):
         pretrained(models.get(NAME), library)
+
+
+@pytest.mark.parametrize(("library", "module"), [("torchvision", "torchvision.models"), ("timm", "timm")])
+def test_what_a_download_prints_is_no_part_of_the_answer(library, module, monkeypatch, capsys) -> None:
+    import importlib
+
+    original = LAYOUTS[library].originals[NAME][0].name
+    made = getattr(importlib.import_module(module), "create_model" if library == "timm" else original)
+    network = made(original) if library == "timm" else made()
+
+    def download(*arguments: object, **settings: object) -> torch.nn.Module:
+        print("Downloading")
+        return network
+
+    monkeypatch.setattr(
+        importlib.import_module(module), "get_model" if library == "torchvision" else "create_model", download
+    )
+    pretrained(models.get(NAME), library)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "Downloading\n")

@@ -11,7 +11,8 @@ from published_names import published_names
 
 from mobilenas import models
 from mobilenas.nn import GraphModule, set_weights
-from mobilenas.pretrained import LAYOUTS
+from mobilenas.nn.weights import module_of
+from mobilenas.pretrained import LAYOUTS, pretrained
 from mobilenas.pretrained.matching import matched
 
 MARKS = {param.values[0]: param.marks for param in published_names()}
@@ -24,20 +25,20 @@ PAIRS = [
 RESOLUTION = 64
 
 
-def module_of(library: str, name: str) -> torch.nn.Module:
+def original_of(library: str, name: str) -> torch.nn.Module:
     return getattr(torchvision.models, name)() if library == "torchvision" else timm.create_model(name)
 
 
 @pytest.mark.parametrize(("library", "name", "original"), PAIRS)
-def test_same_outputs(library: str, name: str, original) -> None:
+def test_same_outputs(library: str, name: str, original, tmp_path) -> None:
     torch.manual_seed(0)
-    module = module_of(library, original.name)
+    module = original_of(library, original.name)
     images = torch.randn(4, 3, RESOLUTION, RESOLUTION)
     randomise(module, images)
-    arch = replace(models.get(name, resolution=RESOLUTION), padding=original.padding, bn_epsilon=original.bn_epsilon)
-    found = {key: value.numpy() for key, value in module.state_dict().items()}
-    ours = GraphModule(arch.graph()).eval()
-    set_weights(ours, matched(arch, LAYOUTS[library], found, source=original.name))
+    torch.save(module.state_dict(), tmp_path / "weights.pth")
+    source = f"{library}:{original.name}={tmp_path / 'weights.pth'}"
+    arch, weights = pretrained(models.get(name, resolution=RESOLUTION), source)
+    ours = module_of(arch.graph(), weights)
     with torch.no_grad():
         wanted, given = module(images), ours(images)
     largest = wanted.abs().max()
@@ -51,7 +52,7 @@ def test_padding_and_epsilon_are_seen(library: str, name: str) -> None:
     """With our own padding, or another epsilon, the outputs differ: so parity says that both are right."""
     torch.manual_seed(0)
     original = LAYOUTS[library].originals[name][-1]
-    module = module_of(library, original.name)
+    module = original_of(library, original.name)
     images = torch.randn(4, 3, RESOLUTION, RESOLUTION)
     randomise(module, images)
     found = {key: value.numpy() for key, value in module.state_dict().items()}

@@ -79,7 +79,7 @@ def prelu(call: Call) -> Value:
 
 def _leaky(to: Translator, x: Value, slope: Tensor) -> Value:
     """The sum of slope * x and (1 - slope) * relu(x): ops that every dtype has a fast form of."""
-    slopes = slope.reshape(-1).expand(x.shape[2])
+    slopes = slope.reshape(-1).expand(x.shape[2] if slope.numel() == 1 else to.channels(x))
     positive = to.affine(to.op(OpKind.RELU, x), 1 - slopes, None)
     return to.op(OpKind.ADD, to.affine(x, slopes, None), positive)
 

@@ -59,9 +59,7 @@ def batch_norm(call: Call) -> Value:
     if call["training"]:
         raise call.to.stop("by the statistics of the batch itself; it needs running ones")
     x = call.value("input")
-    if x.layout == "last":
-        raise call.to.stop("over the height of an image")
-    channels = x.shape[2]
+    channels = call.to.channels(x)
     mean = call.constant("running_mean")
     given: list[Tensor | None] = [call.optional("weight"), call.optional("bias"), mean, call.constant("running_var")]
     defaults = (mean.new_ones(channels), mean.new_zeros(channels), mean, mean)
@@ -163,22 +161,24 @@ def _bordered(call: Call, name: str, fill: float) -> tuple[Value, tuple[Pair, Pa
 def _pool(call: Call, kind: OpKind, x: Value, border: tuple[Pair, Pair], amounts: Pair | None = None) -> Value:
     kernel = call.pair("kernel_size")
     stride = call.pair("stride", kernel)
-    amounts = call.pair("padding", (0, 0)) if amounts is None else amounts
+    own = call.pair("padding", (0, 0))
+    amounts = own if amounts is None else amounts
     padding = _sum(border, ((amounts[0], amounts[0]), (amounts[1], amounts[1])))
     if call["ceil_mode"]:
-        first, second = (
-            _ceiled(size, k, s, pad) for size, k, s, pad in zip(x.shape[:2], kernel, stride, padding, strict=True)
-        )
+        first, second = (_ceiled(*each) for each in zip(x.shape[:2], kernel, stride, padding, own, strict=True))
         padding = first, second
     return call.to.op(kind, x, padding=padding, kernel_size=kernel, stride=stride)
 
 
-def _ceiled(size: int, kernel: int, stride: int, padding: Pair) -> Pair:
-    """The padding with which a window count that is rounded down is what torch rounds up to."""
+def _ceiled(size: int, kernel: int, stride: int, padding: Pair, own: int) -> Pair:
+    """The padding with which a window count that is rounded down is what torch rounds up to.
+
+    `own` is the pool's own padding on the far side, which is part of `size` or of `padding`.
+    """
     before, after = padding
     count = math.ceil((size + before + after - kernel) / stride) + 1
-    if (count - 1) * stride >= size + before:
-        count -= 1  # no window begins behind the image
+    if (count - 1) * stride >= size + before + after - own:
+        count -= 1  # no window begins in it
     return before, max(after, (count - 1) * stride + kernel - size - before)
 
 

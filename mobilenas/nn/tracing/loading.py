@@ -104,21 +104,30 @@ def _made(path: str) -> nn.Module:
         raise InputError(f"{shorten(path)} is not accepted; {ACCEPTED}")
     if "" not in sys.path:
         sys.path.insert(0, "")  # modules in the current folder, as python -m finds them
+    if where.startswith("."):
+        raise InputError(f"cannot find {path}: {where} is relative; {ACCEPTED}")
     try:
         found: Any = importlib.import_module(where)
         for attribute in function.split("."):
             found = getattr(found, attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(f"cannot find {path}: {error}; {ACCEPTED}") from error
+    except (Exception, SystemExit) as error:  # anybody's code
+        raise InputError(f"importing {where} failed: {_said(error)}") from error
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             module = found()
-    except Exception as error:  # anybody's code
-        raise InputError(f"{path}() failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{path}() failed: {_said(error)}") from error
     if not isinstance(module, nn.Module):
         raise InputError(f"{path}() gives {shorten(module)}, which is no torch.nn.Module")
     return module.eval()
+
+
+def _said(error: BaseException) -> str:
+    """What somebody's code stopped with, in one line."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _own_size(module: nn.Module) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from mobilenas.graph import OpKind
+from mobilenas.graph.kind import Pair
 from mobilenas.nn.tracing.rules import Call, rule
 from mobilenas.nn.tracing.translator import Translator
 from mobilenas.nn.tracing.values import Grouped, Parts, Traced, Value
@@ -17,6 +18,15 @@ def same(call: Call) -> Traced:
     """What a graph does not tell apart."""
     found: Traced = call["self"]
     return found
+
+
+@rule("copy")
+def copy(call: Call) -> Value:
+    """Values in the place of others: what torch makes of an assignment to a part of a tensor."""
+    old, new = call.value("self"), call.value("src")
+    if old.sizes != new.sizes:
+        raise call.to.stop(f"of sizes {new.sizes} to {old.sizes}")
+    return new
 
 
 @rule("to", "_to_copy", "type_as")
@@ -135,12 +145,29 @@ def cut(call: Call) -> Value:
     x = call.value("self")
     axis, step = call["dim"] % len(x.sizes), call["step"]
     size = x.sizes[axis]
-    start, end = (min(size, n + size if n < 0 else n) for n in (call["start"] or 0, _or(call["end"], size)))
+    start, end = _ends(call, size)
     if step == 1 and (start, end) == (0, size):
         return x
     if axis != _channel_axis(call, x) or step != 1:
         raise call.to.stop(f"of axis {axis} from {start} to {end} in steps of {step}")
     return call.to.op(OpKind.SLICE, x, out_channels=end - start, first_channel=start)
+
+
+@rule("slice_scatter")
+def put(call: Call) -> Value:
+    """Some channels in a row replaced: what torch makes of an operator that works in place on a slice."""
+    x, between = call.value("self"), call.value("src")
+    axis, channels = call["dim"] % len(x.sizes), x.shape[2]
+    start, end = _ends(call, channels)
+    if axis != _channel_axis(call, x) or call["step"] != 1 or between.layout != x.layout:
+        raise call.to.stop(f"into axis {axis} from {start} to {end} in steps of {call['step']}")
+    if between.shape == x.shape:
+        return between
+    ends = [(0, start), (end, channels)]
+    before, behind = (
+        [call.to.op(OpKind.SLICE, x, out_channels=b - a, first_channel=a)] if a < b else [] for a, b in ends
+    )
+    return call.to.op(OpKind.CONCAT, *before, between, *behind, out_channels=channels)
 
 
 def part(to: Translator, parts: Parts, index: int) -> Value:
@@ -160,13 +187,17 @@ def _parts(call: Call, size: int | Sequence[int]) -> Parts:
 
 
 def _channel_axis(call: Call, x: Value) -> int:
-    if x.layout == "flat" and x.shape[:2] != (1, 1):
-        raise call.to.stop("of a flattened image")
-    return 3 if x.layout == "last" else 1
+    if x.layout == "last":
+        return 3
+    call.to.channels(x)
+    return 1
 
 
-def _or(given: int | None, default: int) -> int:
-    return default if given is None else given
+def _ends(call: Call, size: int) -> Pair:
+    """Where a slice of an axis of some size begins and ends."""
+    given = call["start"] or 0, size if call["end"] is None else call["end"]
+    start, end = (min(size, max(0, n + size if n < 0 else n)) for n in given)
+    return start, end
 
 
 def _filled(sizes: Sequence[int], count: int) -> list[int]:
@@ -181,6 +212,8 @@ def _reshaped(call: Call, x: Value, sizes: Sequence[int]) -> Traced:
     if wanted == x.sizes:
         return x
     small = (height, width) == (1, 1)
+    if x.layout == "flat" and wanted == (1, channels, height, width):
+        return replace(x, layout="image")
     if x.layout == "image" or small:
         if wanted == (1, channels * height * width):
             return replace(x, layout="flat")

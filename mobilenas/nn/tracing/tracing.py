@@ -1,27 +1,33 @@
 """trace: a torch module as an op graph with weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Node
+from torch.utils._pytree import tree_leaves
 
 from mobilenas.errors import InputError
 from mobilenas.export.weights import Array
 from mobilenas.graph import OpGraph, Shape
+from mobilenas.nn.graph_module import GraphModule
 from mobilenas.nn.quiet import quiet
 from mobilenas.nn.tracing import arithmetic, layers, shapes
+from mobilenas.nn.tracing.program import exported, outputs, true_source
 from mobilenas.nn.tracing.rules import RULES, Call
 from mobilenas.nn.tracing.translator import Translator
-from mobilenas.nn.tracing.unsupported import UnsupportedError, operator_name, works_in_place
+from mobilenas.nn.tracing.unsupported import INSTEAD, UnsupportedError, operator_name, works_in_place
 from mobilenas.nn.tracing.values import Parts, Traced
+from mobilenas.nn.weights import module_of
 
 RULE_FILES = (arithmetic, layers, shapes)
 """Importing them registers their rules."""
 CHECKS = frozenset({"aten._assert_tensor_metadata", "aten.sym_size", "aten.sym_constrain_range_for_size"})
 """Operators that compute nothing."""
+TOLERANCE = 1e-3
+"""How far outputs may be from the module's, of the largest: rounding is 1000 times less."""
 
 
 def trace(module: nn.Module, *input_shapes: Shape) -> tuple[OpGraph, dict[str, Array]]:
@@ -40,19 +46,43 @@ def trace(module: nn.Module, *input_shapes: Shape) -> tuple[OpGraph, dict[str, A
 
     Raises:
         UnsupportedError: If the graph cannot express an operator; the text has its source line.
-        InputError: If torch cannot trace the module.
+        InputError: If torch cannot trace the module, or the graph computes something else than it.
     """
     examples = tuple(torch.zeros(1, channels, height, width) for height, width, channels in input_shapes)
     training = module.training
+    module.eval()
     try:
-        with torch.no_grad(), quiet():
-            program = torch.export.export(module.eval(), examples)
-    except Exception as error:  # torch raises whatever a module leads to
-        first = (str(error).strip() or type(error).__name__).partition("\n")[0]
-        raise InputError(f"torch.export cannot trace {type(module).__name__}: {first}") from error
+        program = exported(module, examples)
+        try:
+            graph, weights = _Reader(program, Translator(*input_shapes)).read()
+        except UnsupportedError as error:
+            raise UnsupportedError(error.node, error.why, true_source(module, examples, program, error.node)) from error
+        _check_same(module, module_of(graph, weights))
     finally:
         module.train(training)
-    return _Reader(program, Translator(*input_shapes)).read()
+    return graph, weights
+
+
+def _check_same(module: nn.Module, ours: GraphModule) -> None:
+    """Raises `InputError` unless the graph gives what the module gives for an image of random numbers."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(1, channels, height, width) for height, width, channels in ours.graph.input_shapes]
+    images = [torch.randn(shape, generator=generator) for shape in shapes]
+    with torch.no_grad(), quiet():
+        wanted, found = (_tensors(each(*(image.clone() for image in images))) for each in (module, ours))
+    for theirs, own in zip(wanted, found, strict=True):
+        largest = theirs.abs().max()
+        error = (own.reshape(theirs.shape) - theirs).abs().max()
+        if error > TOLERANCE * largest:
+            raise InputError(
+                f"{type(module).__name__} computes something else than its graph, by {error / largest:.1g} of the "
+                f"largest output; does it draw random numbers, or keep something from call to call?\n{INSTEAD}"
+            )
+
+
+def _tensors(found: object) -> list[Tensor]:
+    """The tensors among what a module gives, in the order in which torch.export has them."""
+    return [leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor)]
 
 
 class _Reader:
@@ -77,11 +107,9 @@ class _Reader:
                     self._found[node] = tensor
             elif node.op == "call_function":
                 self._call(node)
-            elif node.op == "output":
-                return self._finish(node)
-            else:
+            elif node.op != "output":
                 raise UnsupportedError(node)
-        raise InputError("the traced program has no output")
+        return self._finish()
 
     def _constant(self, node: Node) -> Tensor | None:
         """The parameter, buffer or constant that a placeholder stands for; None for an image."""
@@ -98,13 +126,21 @@ class _Reader:
         if name in CHECKS or not (node.users or works_in_place(node)):
             return
         args, kwargs = self._resolved(node.args), self._resolved(node.kwargs)
-        if not _holds_values([*args, *kwargs.values()]):
-            if not callable(node.target):
-                raise UnsupportedError(node)
-            self._found[node] = node.target(*args, **kwargs)
-            return
         before = len(self._to)
-        self._found[node] = self._part(node, *args) if name == "getitem" else self._by_rule(node, name)
+        try:
+            if not _holds_values([*args, *kwargs.values()]):
+                self._found[node] = _computed(node, args, kwargs)
+            elif name == "getitem":
+                self._found[node] = self._part(node, *args)
+            else:
+                self._found[node] = self._by_rule(node, name)
+        except UnsupportedError:
+            raise
+        except InputError as error:
+            raise UnsupportedError(node, str(error)) from error
+        except Exception as error:  # what no rule foresees
+            first = str(error).partition("\n")[0]
+            raise UnsupportedError(node, f"{type(error).__name__}: {first}") from error
         if len(self._to) > before:
             self._makers.add(node)
 
@@ -129,12 +165,7 @@ class _Reader:
             names={key: self._names[value] for key, value in nodes.items() if value in self._names},
             alone=first is not None and self._is_alone(first),
         )
-        try:
-            found = function(call)
-        except UnsupportedError:
-            raise
-        except InputError as error:
-            raise UnsupportedError(node, str(error)) from error
+        found = function(call)
         if first is not None and works_in_place(node):
             self._found[first] = found  # what is computed in place is what others read from now on
         return found
@@ -156,16 +187,24 @@ class _Reader:
             return {key: self._resolved(value) for key, value in argument.items()}
         return [self._resolved(value) for value in argument] if isinstance(argument, list | tuple) else argument
 
-    def _finish(self, node: Node) -> tuple[OpGraph, dict[str, Array]]:
-        found = self._resolved(node.args[0])
-        outputs = [output for output in (found if isinstance(found, list) else [found]) if output is not None]
-        values = [self._to.value(output) for output in outputs]
+    def _finish(self) -> tuple[OpGraph, dict[str, Array]]:
+        outputs_found = self._resolved(outputs(self._program))
+        values = [self._to.value(output) for output in outputs_found]
         wrong = next(
             (v for v in values if not (v.layout == "image" or (v.layout == "flat" and v.shape[:2] == (1, 1)))), None
         )
         if wrong is not None or not values:
             raise InputError(f"an output of sizes {wrong.sizes if wrong else ()} is neither scores nor an image")
         return self._to.finish(*values), self._to.weights
+
+
+def _computed(node: Node, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What an operator gives that reads no image."""
+    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        raise UnsupportedError(node, "random numbers, which a graph would have once and for all")
+    if not callable(node.target):
+        raise UnsupportedError(node)
+    return node.target(*args, **kwargs)
 
 
 def _arguments(node: Node) -> dict[str, Any]:

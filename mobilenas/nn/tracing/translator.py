@@ -53,6 +53,18 @@ class Translator:
         assert self.node is not None
         return UnsupportedError(self.node, why)
 
+    def channels(self, x: Value) -> int:
+        """How many numbers a layer has that has one for each index of the second axis, which must be the channels'.
+
+        Raises:
+            UnsupportedError: If the second axis is another.
+        """
+        if x.layout == "last":
+            raise self.stop("over the height of an image")
+        if x.layout == "flat" and x.shape[:2] != (1, 1):
+            raise self.stop("over the values of a flattened image")
+        return x.shape[2]
+
     def value(self, traced: Traced) -> Value:
         """What was put off is written down now.
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 from torch.fx import Node
 
@@ -17,15 +18,18 @@ class UnsupportedError(InputError):
     Args:
         node: The operator in the traced program.
         why: What of it cannot be expressed; empty where nothing of it can.
+        source: Its source where more is known than the program has.
 
     Attributes:
+        node, why: As given.
         operator: Its name, such as `aten.gelu`.
         source: Its source as `file:line: code`, empty where torch recorded none.
     """
 
-    def __init__(self, node: Node, why: str = "") -> None:
+    def __init__(self, node: Node, why: str = "", source: str = "") -> None:
+        self.node, self.why = node, why
         self.operator = operator_name(node)
-        self.source = source_line(node)
+        self.source = source or source_line(node)
         at = f" at {self.source}" if self.source else ""
         reason = f": {why}" if why else ""
         super().__init__(f"{self.operator} cannot be expressed in an op graph{reason}{at}\n{INSTEAD}")
@@ -47,14 +51,19 @@ def works_in_place(node: Node) -> bool:
 def source_line(node: Node) -> str:
     """Where in somebody's code an operator comes from: the innermost frame outside torch itself."""
     frames = list(_FRAME.finditer(node.meta.get("stack_trace") or ""))
-    own = [frame for frame in frames if "/torch/" not in frame["file"].replace("\\", "/")]
-    if not (own or frames):
+    if not frames:
         return ""
-    frame = (own or frames)[-1]
-    return f"{_importable(frame['file'])}:{frame['line']}: {frame['code'].strip()}"
+    frame = ([frame for frame in frames if is_own(frame["file"])] or frames)[-1]
+    return f"{importable(frame['file'])}:{frame['line']}: {frame['code'].strip()}"
 
 
-def _importable(file: str) -> str:
+def is_own(file: str) -> bool:
+    """Whether a file is somebody's code, not torch's and not ours that calls it."""
+    path = Path(file)
+    return "torch" not in path.parts and path.parent != Path(__file__).parent and not file.startswith("<")
+
+
+def importable(file: str) -> str:
     """A path as seen from where it was imported, such as `timm/models/ghostnet.py`."""
     roots = [root.rstrip("/\\") for root in sys.path if root and file.startswith(root.rstrip("/\\"))]
     return file[len(max(roots, key=len, default="")) :].lstrip("/\\") if roots else file

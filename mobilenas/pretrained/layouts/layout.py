@@ -62,7 +62,7 @@ class Layout(ABC):
         stem: Candidates for the stem's convolution and batch norm.
         blocks: A group of it is the prefix of a block in the name of any of the block's tensors.
         tail: A group of it in the last of the names that match is `{tail}` in `heads`.
-        tables: Candidates by block type; the first whose names are all there is taken.
+        tables: Candidates by block type; the one of whose names the most are there is taken.
         heads: Candidates by head type, with whole names.
         originals: The library's networks by the names that ours have, the preferred one first.
     """
@@ -119,12 +119,16 @@ def _in_order(pattern: re.Pattern[str], names: Collection[str]) -> list[str]:
 def _places(
     nodes: Sequence[OpNode], scope: str, tables: Sequence[Table], prefix: str, names: Collection[str]
 ) -> dict[str, Place]:
-    """The places of one block by the first table whose names are all there, else by the first that has all its ops."""
+    """The places of one block by the table with all its ops of whose names the most are there, the first of such."""
     own = [node for node in nodes if node.weight_name.startswith(scope)]
     candidates = [_by_table(own, scope, table, prefix, names) for table in tables]
     whole = [places for places in candidates if len(places) == len(own)]
-    there = [p for p in whole if all(f"{part}.weight" in names for place in p.values() for part in place.parts)]
-    return next(iter(there or whole or [{}]))
+
+    def there(places: Mapping[str, Place]) -> int:
+        prefixes = {prefix for place in places.values() for prefix in (*place.parts, place.norm)}
+        return sum(f"{prefix}.weight" in names for prefix in prefixes)
+
+    return max(whole, key=there, default={})
 
 
 def _by_table(

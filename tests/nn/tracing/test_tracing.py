@@ -10,6 +10,8 @@ from mobilenas.export import random_weights, write_tflite
 from mobilenas.graph import OpGraph, OpKind
 from mobilenas.nn import GraphModule, set_weights
 from mobilenas.nn.tracing import UnsupportedError, trace
+from mobilenas.nn.tracing.rules import RULES
+from mobilenas.nn.weights import module_of
 
 SHAPE = (12, 12, 6)
 
@@ -90,6 +92,79 @@ def test_what_is_changed_in_place_is_what_others_read() -> None:
     assert (first.spec.activation, second.spec.kind) == ("relu", "add")
 
 
+def halves_in_place(m: nn.Module, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    first, second = y.chunk(2, 1)
+    F.relu(first, inplace=True)
+    return torch.cat([second, first], 1) + y
+
+
+def slice_in_place(m: nn.Module, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    y[:, 1:4].relu_()
+    return y
+
+
+def assignment_to_a_slice(m: nn.Module, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    y[:, -2:] += 1.0
+    return y
+
+
+def flattened_in_place(m: nn.Module, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    F.relu(y.flatten(1), inplace=True)
+    return y
+
+
+def changed_behind_a_view(m: nn.Module, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    first = y[:, :3]
+    y.mul_(2.0)
+    return first
+
+
+def dropped_in_place(m: nn.Module, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    return y + F.relu(F.dropout2d(y, training=False), inplace=True)
+
+
+def input_in_place(m: nn.Module, x: Tensor) -> Tensor:
+    first = x[:, :6]
+    x.relu_()
+    return first + m.conv(x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        halves_in_place,
+        slice_in_place,
+        assignment_to_a_slice,
+        flattened_in_place,
+        changed_behind_a_view,
+        dropped_in_place,
+        input_in_place,
+    ],
+)
+def test_what_is_changed_in_place_under_another_name(function) -> None:
+    module = lively(Of(function, conv=conv(6, 6, 1)))
+    graph, weights = trace(module, SHAPE)
+    images = torch.randn(3, 6, 12, 12)
+    with torch.no_grad():
+        found, wanted = module_of(graph, weights)(images.clone()), module(images.clone())
+    torch.testing.assert_close(found, wanted)
+
+
+def test_what_differs_from_its_graph_is_refused() -> None:
+    """Numbers that Python draws while it is traced."""
+    import random
+
+    with pytest.raises(InputError, match="Of computes something else than its graph") as caught:
+        trace(Of(lambda m, x: x * random.random()), SHAPE)
+    assert len(str(caught.value).split("\n")) == 2
+
+
 def test_a_batch_norm_that_stands_alone_is_a_depthwise_convolution_of_one_pixel() -> None:
     graph = same(nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), conv(6, 4, 1)))
     first, _ = graph.nodes
@@ -127,6 +202,7 @@ def test_convolutions(layer, kind, groups) -> None:
         nn.AvgPool2d(3, 2, 1, ceil_mode=True),
         nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False),
         nn.AvgPool2d(2, 2, ceil_mode=True),
+        nn.AvgPool2d((2, 3), (3, 2), (1, 0), ceil_mode=True),
         nn.AdaptiveAvgPool2d(1),
         nn.AdaptiveMaxPool2d(1),
     ],
@@ -306,6 +382,15 @@ def test_the_module_stays_as_it_was() -> None:
         (lambda x: x.type_as(torch.arange(3)), "aten.type_as", "to torch.int64"),
         (lambda x: F.dropout(x, 0.5), "aten.dropout", "give it training=self.training"),
         (lambda x: F.batch_norm(x, None, None, training=True), "aten.batch_norm", "needs running ones"),
+        (lambda x: x + torch.randn(1, 6, 1, 1), "aten.randn", "random numbers"),
+        (lambda x: x * torch.rand_like(x), "aten.rand_like", "rand_like"),
+        (
+            lambda x: F.batch_norm(x.flatten(1), torch.zeros(864), torch.ones(864)),
+            "aten.batch_norm",
+            "over the values of a flattened image",
+        ),
+        (lambda x: F.prelu(x.flatten(1), torch.ones(864)), "aten.prelu", "over the values of a flattened image"),
+        (lambda x: F.prelu(x.permute(0, 2, 3, 1), torch.ones(12)), "aten.prelu", "over the height"),
     ],
 )
 def test_what_cannot_be_expressed_is_named_with_its_source_line(function, operator, why) -> None:
@@ -318,10 +403,55 @@ def test_what_cannot_be_expressed_is_named_with_its_source_line(function, operat
     assert instead.endswith("mobilenas export --via litert-torch")
 
 
-def test_what_torch_cannot_trace_is_one_line() -> None:
-    def forward(m: nn.Module, x: Tensor) -> Tensor:
-        return x if x.sum() > 0 else -x
+def test_the_source_line_is_that_of_the_operator_outside_forward_too() -> None:
+    def helper(x: Tensor) -> Tensor:
+        x = torch.relu(x)
+        return F.mish(x)  # here
 
-    with pytest.raises(InputError, match=r"torch\.export cannot trace Of: ") as caught:
-        trace(Of(forward), SHAPE)
-    assert "\n" not in str(caught.value)
+    with pytest.raises(UnsupportedError) as caught:
+        trace(Of(lambda m, x: helper(x)), SHAPE)
+    assert caught.value.source.endswith("return F.mish(x)  # here")
+
+
+def test_the_line_of_forward_where_torch_tells_no_more(monkeypatch) -> None:
+    export = torch.export.export
+
+    def quick_only(*arguments, strict: bool = False):
+        if strict:
+            raise RuntimeError("no")
+        return export(*arguments)
+
+    monkeypatch.setattr(torch.export, "export", quick_only)
+    with pytest.raises(UnsupportedError) as caught:
+        trace(Of(lambda m, x: F.mish(x)), SHAPE)
+    assert caught.value.source.endswith("return self.function(self, x)")
+
+
+def test_what_no_rule_foresees_names_the_operator(monkeypatch) -> None:
+    def fail(call: object) -> None:
+        raise IndexError("out of range")
+
+    monkeypatch.setitem(RULES, "relu", fail)
+    with pytest.raises(UnsupportedError, match=r"aten\.relu cannot be expressed .*: IndexError: out of range at "):
+        trace(nn.ReLU(), SHAPE)
+
+
+def choice(m: nn.Module, x: Tensor) -> Tensor:
+    return x if x.sum() > 0 else -x
+
+
+def promise(m: nn.Module, x: Tensor) -> Tensor:
+    assert x.shape[1] == 7
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "line"),
+    [(choice, r"return x if x\.sum\(\) > 0 else -x"), (promise, r"assert x\.shape\[1\] == 7")],
+)
+def test_what_torch_cannot_trace_is_one_line(function, line) -> None:
+    with pytest.raises(
+        InputError, match=rf"torch\.export cannot trace Of: .* at .*test_tracing\.py:\d+: {line}$"
+    ) as got:
+        trace(Of(function), SHAPE)
+    assert "\n" not in str(got.value)
