@@ -1,5 +1,6 @@
 """Where the program keeps what it writes, and how it writes so that nothing is ever half there."""
 
+import errno
 import getpass
 import json
 import os
@@ -13,7 +14,10 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from mobilenas.errors import DeviceError, InputError, shorten
+from mobilenas.errors import DeviceError, InputError, StorageError, shorten
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where there is no room."""
 
 
 def home() -> Path:
@@ -32,7 +36,8 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """Writes a file so that at any moment either the old or the whole new content is there.
 
     Raises:
-        InputError: If the folder cannot be written or the disk is full.
+        InputError: If something else has its name.
+        StorageError: If the folder cannot be written or the disk is full.
     """
     content = data.encode() if isinstance(data, str) else data
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
@@ -47,7 +52,8 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; {_what_helps(path)}") from error
+        helps = "free space there" if error.errno in FULL else _what_helps(path)
+        raise StorageError(f"cannot write {path}: {reason}; {helps}") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -60,10 +60,10 @@ class Replay:
         return trial
 
     def extend(self, trials: Iterable[Trial]) -> None:
-        """Writes new trials down, all at once.
+        """Writes new trials down.
 
         Raises:
-            InputError: If they cannot be written.
+            StorageError: If they cannot be written.
         """
         before = len(self._history)
         self._history.extend(trials)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from dataclasses import asdict
 
 import pytest
@@ -10,7 +11,7 @@ from known_device import DEVICE_TOML, known_table
 from plans import EVERY_FIELD
 
 from mobilenas.arch import Arch
-from mobilenas.errors import InputError, TargetError
+from mobilenas.errors import InputError, StorageError, TargetError
 from mobilenas.evaluators import EVALUATORS, Evaluation, Evaluator
 from mobilenas.evaluators.imagenet_surrogate import ImageNetSurrogate
 from mobilenas.history import History
@@ -121,6 +122,23 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
     assert search(tmp_path / "run", None) == whole
     for name in ("trials.jsonl", "result.json", "best.tflite", "best.json", "pareto.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_disk_that_fills_in_the_first_batch_leaves_a_run_that_goes_on(tmp_path):
+    room, settings = 120_000, SearchSettings(**{**ALONE, "searcher": "random_search", "trials": 600})
+    whole = search(tmp_path / "whole", settings)
+    resource = pytest.importorskip("resource", reason="Windows has no limit of file sizes")
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        with pytest.raises(StorageError, match=r"cannot write .*; free space there, then resume the run"):
+            search(tmp_path / "run", settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert room - 400 < (tmp_path / "run" / "trials.jsonl").stat().st_size <= room
+    assert search(tmp_path / "run", None) == whole
+    assert (tmp_path / "run" / "trials.jsonl").read_bytes() == (tmp_path / "whole" / "trials.jsonl").read_bytes()
 
 
 def test_a_device_that_answers_is_asked(tmp_path):
