@@ -84,6 +84,10 @@ class History:
             trial = Trial.from_dict(json.loads(file.readline()))
         return trial if trial.genotype == genotype else None  # else two genotypes of one hash
 
+    def __contains__(self, genotype: object) -> bool:
+        """Whether there is a trial of a genotype; two that share a hash of 64 bits are taken for one."""
+        return isinstance(genotype, tuple) and hash(bytes(genotype)) in self._offsets
+
     def best(self, key: Callable[[Trial], float]) -> Trial | None:
         """The trial of the highest `key` among those that did not fail, the earliest of equals; None without any."""
         return max((trial for trial in self if trial.status == "ok"), key=key, default=None)

@@ -39,6 +39,10 @@ class Replay:
         trial = self._history.find(genotype)
         return trial if trial is not None and trial.index < self._reached else None
 
+    def knows(self, genotype: Genotype) -> bool:
+        """Whether there was a trial of a genotype so far."""
+        return self.find(genotype) is not None if self.left else genotype in self._history
+
     def next(self, expected: Collection[Genotype]) -> Trial:
         """The next stored trial.
 

@@ -26,6 +26,8 @@ from mobilenas.spaces import Genotype, SearchSpace
 
 STALE_PROPOSALS = 200
 """A searcher that proposes known networks so many times in a row has nothing new."""
+FEW_STALE, MOST_KNOWN = 20, 20_000
+"""After so many it is looked whether there is a new network at all, past so many known ones."""
 BASELINE = "random_search"
 BEST_OF = 10_000
 """Trials that are compared at once."""
@@ -120,21 +122,37 @@ class TrialLoop:
             TargetError: If no network is predicted to meet the target.
             InputError: If the stored history is not this search's.
         """
-        planned, share = self._evaluated + count, self.feasible_share()
-        fresh = stale = 0
-        begin = time.monotonic()
-        while self._evaluated < planned and (stale < STALE_PROPOSALS or self._turns.under_way):
-            replayed = self._replay.left > 0
-            left = planned - self._evaluated if stale < STALE_PROPOSALS else 0
-            for trial, is_new in self._turns.take(self._searcher, left):
+        planned, share, fresh = self._evaluated + count, self.feasible_share(), 0
+        stale: list[Genotype] = []  # proposals in a row that were known
+        over, begin = "", time.monotonic()
+        while self._evaluated < planned and (not over or self._turns.under_way):
+            replayed, before = self._replay.left > 0, len(stale)
+            for trial, is_new in self._turns.take(self._searcher, 0 if over else planned - self._evaluated):
                 self._searcher.tell(trial)
-                self._evaluated, stale = self._evaluated + is_new, 0 if is_new else stale + 1
+                self._evaluated, stale = self._evaluated + is_new, [] if is_new else [*stale, trial.genotype]
                 fresh += is_new and not replayed
                 self._keep_best(trial)
             begin = time.monotonic() if replayed else begin
             self._watch(Progress(self._evaluated, planned, fresh, time.monotonic() - begin, self._best, share))
+            over = over or self._why_over(stale, before)
         if self._evaluated < planned:
-            self._note(f"the searcher proposed nothing new {STALE_PROPOSALS} times in a row and stops")
+            self._note(f"the search stops after {self._evaluated:,} of {planned:,} trials: {over}")
+
+    def _why_over(self, stale: Sequence[Genotype], before: int) -> str:
+        """Why there is nothing new to be had; empty where there may be.
+
+        Args:
+            stale: The last proposals, all of which were known.
+            before: How many they were when this was asked last.
+        """
+        if len(stale) >= FEW_STALE > before:
+            starts = np.unique(np.array(stale, np.uint8), axis=0)
+            new = self._feasible.unknown_around(starts, self._replay.knows, most=MOST_KNOWN)
+            if new is not None and not len(new):
+                return "no further network is found that meets the bounds"
+        if len(stale) >= STALE_PROPOSALS:
+            return f"the searcher proposed nothing new {STALE_PROPOSALS} times in a row"
+        return ""
 
     def feasible_share(self) -> float:
         """Share of the space's networks that meet all bounds, [0, 1], from a sample; always the same."""
