@@ -35,6 +35,8 @@ class FeasibleSet:
         unit: Unit of the cost, for errors.
         reward: What genotypes, shape (N, decisions), earn at given accuracies, shape (N,), shape (N,); by default the
             accuracy. All else that it weighs, such as latency, is known without an evaluation.
+        third: A figure that counts besides accuracy and latency where a whole front is looked for, shape (N,): the less
+            of it the better.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class FeasibleSet:
         *,
         unit: str = "",
         reward: RewardOf = lambda genotypes, accuracies: accuracies,
+        third: Cost | None = None,
     ) -> None:
-        self.space = space
+        self.space, self.third = space, third
         self._is_feasible, self._cost, self._unit, self._reward = is_feasible, cost, unit, reward
 
     @classmethod
@@ -108,14 +111,15 @@ class FeasibleSet:
         Raises:
             TargetError: As `sample`.
         """
-        found = None
+        known: Genotype | None = None
         for count in SAMPLE_BATCHES:
             batch = self.space.sample_batch(count, rng)
             for row in batch[self._is_feasible(batch)].tolist():
-                found = tuple(row)
-                if not is_known(found):
-                    return found
-        if found is None and not is_known(found := self._descended(rng)):
+                known = tuple(row)
+                if not is_known(known):
+                    return known
+        found = known or self._descended(rng)
+        if known is None and not is_known(found):
             return found
         new = self.unknown_around(_rows([found]), is_known, most=WALK)
         return found if new is None or not len(new) else _genotype(new[int(rng.integers(len(new)))])

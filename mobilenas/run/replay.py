@@ -1,10 +1,11 @@
 """Replay: a history that a run goes through again, and then goes on with."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from mobilenas.errors import InputError
-from mobilenas.history import History, Trial
+from mobilenas.history import History, Third, Trial
+from mobilenas.run.standing import Standing
 from mobilenas.spaces import Genotype
 
 
@@ -15,10 +16,15 @@ class Replay:
 
     Args:
         history: The run's history.
+        third: What counts in the Pareto front besides accuracy and latency.
+
+    Attributes:
+        standing: What the trials so far amount to.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, third: Third | None = None) -> None:
         self._history = history
+        self.standing = Standing(third)
         self._reached, self._stored = 0, len(history)
         self._rest: Iterator[Trial] = islice(history, self._stored)
 
@@ -59,11 +65,12 @@ class Replay:
                 "or with another table: start a new run with --out"
             )
         self._reached += 1
+        self.standing.add(trial)
         if not self.left:
             self._rest = iter(())  # its file is open otherwise, as long as the run lasts
         return trial
 
-    def extend(self, trials: Iterable[Trial]) -> None:
+    def extend(self, trials: Sequence[Trial]) -> None:
         """Writes new trials down.
 
         Raises:
@@ -72,3 +79,5 @@ class Replay:
         before = len(self._history)
         self._history.extend(trials)
         self._reached += len(self._history) - before
+        for trial in trials:
+            self.standing.add(trial)

@@ -44,10 +44,10 @@ def test_crowding_by_hand() -> None:
 
 def test_of_the_last_front_the_most_alone_survive() -> None:
     members: list[Member] = [
-        ((i,), accuracy, ms) for i, (accuracy, ms) in enumerate(((0, 0), (0.1, 2), (0.6, 3), (1, 4)))
+        ((i,), (accuracy, ms)) for i, (accuracy, ms) in enumerate(((0, 0), (0.1, 2), (0.6, 3), (1, 4)))
     ]
-    members.append(((4,), -1.0, 0.5))
-    assert sorted(genotype[0] for genotype, _, _ in survivors(members, 3)) == [0, 2, 3]
+    members.append(((4,), (-1.0, 0.5)))
+    assert sorted(genotype[0] for genotype, _ in survivors(members, 3)) == [0, 2, 3]
 
 
 def hypervolume(searcher: Searcher, seed: int) -> float:
