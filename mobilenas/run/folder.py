@@ -124,6 +124,10 @@ class RunFolder:
             )
         return self._answers[key]
 
+    def has(self, key: str) -> bool:
+        """Whether there is a journalled answer under `key`."""
+        return key in self._answers
+
     def log(self, text: str) -> None:
         """A line in `log.txt`, with the time.
 

@@ -146,7 +146,7 @@ def test_a_controller_that_has_converged_stops_with_a_message(make_loop):
             pass
 
     loop, notes = make_loop(Sums(), target_ms=1e6), []
-    loop._searcher, loop._note = Stuck(), notes.append
+    loop._searcher, loop._announce = Stuck(), notes.append
     loop.run(20)
     assert len(loop) == 1
     assert notes[-1] == "the search stops after 1 of 20 trials: the searcher proposed nothing new 200 times in a row"
@@ -171,15 +171,6 @@ def test_a_search_that_has_found_everything_stops_soon(make_loop, predictor, sea
 def test_an_evaluator_of_another_space_is_refused(make_loop):
     with pytest.raises(InputError, match="give --space nas_bench_macro at 64 pixels"):
         make_loop(Sums(NasBenchMacroSpace(resolution=64)))
-
-
-def test_the_baseline_is_a_random_search_of_as_many_trials(make_loop):
-    loop = make_loop(Sums(), searcher="model_based")
-    loop.run(25)
-    random = make_loop(Sums(), searcher="random_search", path="random.jsonl")
-    random.run(25)
-    assert loop.random_accuracy() == max(trial.accuracy for trial in random)
-    assert loop.random_accuracy() < max(trial.accuracy for trial in loop)
 
 
 def test_after_a_resume_the_best_is_still_that_of_the_whole_run(make_loop, monkeypatch):
