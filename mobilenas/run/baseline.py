@@ -72,7 +72,8 @@ class Baseline:
         """
         if isinstance(self._evaluator, BatchEvaluator):
             count = min(count, MOST_IN_BATCHES)
-        searcher = SEARCHERS[RANDOM](self._feasible, seed=self._folder.settings.seed)
+        # not the run's own seed, from which its searcher may have drawn the same networks
+        searcher = SEARCHERS[RANDOM](self._feasible, seed=derived_seed(self._folder.settings.seed, -1))
         best, done = None, 0
         while done < count:
             try:
@@ -98,7 +99,7 @@ class Baseline:
         numbers = range(first, first + len(genotypes))
         known = {number: self._kept(number, None) for number in numbers if self._folder.has(_key(number))}
         waiting = deque(
-            Job(number, self._feasible.space.decode(genotype), derived_seed(self._folder.settings.seed, -1 - number))
+            Job(number, self._feasible.space.decode(genotype), derived_seed(self._folder.settings.seed, -2 - number))
             for number, genotype in zip(numbers, genotypes, strict=True)
             if number not in known
         )

@@ -7,7 +7,7 @@ from mobilenas.errors import InputError
 from mobilenas.evaluators import BatchEvaluator, Evaluation, Evaluations
 from mobilenas.history import History
 from mobilenas.latency import Calibration, CompiledLatency, LatencyPredictor, LatencyTable, Measurement, TableInfo
-from mobilenas.run import SearchSettings
+from mobilenas.run import SearchSettings, trials
 from mobilenas.run.trials import TrialLoop
 from mobilenas.searchers import SEARCHERS
 from mobilenas.searchers.random_search import RandomSearch
@@ -171,6 +171,19 @@ def test_a_search_that_has_found_everything_stops_soon(make_loop, predictor, sea
 def test_an_evaluator_of_another_space_is_refused(make_loop):
     with pytest.raises(InputError, match="give --space nas_bench_macro at 64 pixels"):
         make_loop(Sums(NasBenchMacroSpace(resolution=64)))
+
+
+def test_a_correction_that_leaves_no_leader_is_answered_from_the_whole_history(make_loop, target_ms, monkeypatch):
+    monkeypatch.setattr(trials, "BEST_OF", 50)
+    loop = make_loop(Sums(), searcher="random_search", trials=300)
+    loop.run(300)
+    assert len(loop.standing.leaders) == 64
+    loop.correction = target_ms / min(trial.latency_ms for trial in loop) - 1e-9
+    assert not any(loop.correction * trial.latency_ms <= target_ms for trial in loop.standing.leaders)
+    best = loop.best()
+    assert best is not None
+    assert best.latency_ms == min(trial.latency_ms for trial in loop)
+    assert loop.best(excluded={best.genotype}) is None
 
 
 def test_after_a_resume_the_best_is_still_that_of_the_whole_run(make_loop, monkeypatch):
