@@ -18,6 +18,10 @@ class InputError(MobilenasError):
     exit_code = 2
 
 
+class StorageError(InputError):
+    """A file could not be written: what asked for it is fine, and goes on when there is room."""
+
+
 class TargetError(MobilenasError):
     """The target cannot be met; the text names the nearest that can."""
 

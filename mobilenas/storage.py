@@ -1,5 +1,6 @@
 """Where the program keeps what it writes, and how it writes so that nothing is ever half there."""
 
+import errno
 import getpass
 import json
 import logging
@@ -14,11 +15,13 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from mobilenas.errors import InputError, MobilenasError, shorten
+from mobilenas.errors import InputError, MobilenasError, StorageError, shorten
 
 LOG = logging.getLogger(__name__)
 SOON_S = 0.5
 """A lock that is free so soon is not spoken of: who trains has the one of this machine for an instant every step."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where there is no room."""
 
 
 def home() -> Path:
@@ -37,7 +40,8 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """Writes a file so that at any moment either the old or the whole new content is there.
 
     Raises:
-        InputError: If the folder cannot be written or the disk is full.
+        InputError: If something else has its name.
+        StorageError: If the folder cannot be written or the disk is full.
     """
     content = data.encode() if isinstance(data, str) else data
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
@@ -168,8 +172,9 @@ def machine_lock(name: str) -> Path:
     return Path(tempfile.gettempdir()) / f"mobilenas-{user}.{name}.lock"
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot write {path}: {_reason(path, error)}; {_what_helps(path)}")
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    helps = "free space there" if error.errno in FULL else _what_helps(path)
+    return StorageError(f"cannot write {path}: {_reason(path, error)}; {helps}")
 
 
 def _reason(path: Path, error: OSError) -> str:

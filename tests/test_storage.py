@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from mobilenas.errors import DeviceError, InputError
+from mobilenas.errors import DeviceError, InputError, StorageError
 from mobilenas.storage import (
     exclusive,
     exclusive_folder,
@@ -72,8 +72,10 @@ def test_files_have_the_permissions_that_the_user_asked_for(tmp_path, umask, mod
     assert (tmp_path / "a").stat().st_mode & 0o777 == mode
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, number):
+@pytest.mark.parametrize(
+    ("number", "helps"), [(errno.ENOSPC, "free space there"), (errno.EIO, "give a folder that can be written")]
+)
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, number, helps):
     path = tmp_path / "file"
     write_atomically(path, "old")
 
@@ -81,9 +83,9 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(StorageError) as caught:
         write_atomically(path, "new")
-    assert str(caught.value) == f"cannot write {path}: {os.strerror(number)}; give a folder that can be written"
+    assert str(caught.value) == f"cannot write {path}: {os.strerror(number)}; {helps}"
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -16,8 +16,7 @@ from mobilenas.errors import InputError, shorten
 from mobilenas.registry import unknown
 
 if TYPE_CHECKING:
-    from mobilenas.history.pareto import Third
-    from mobilenas.run.settings import RewardName
+    from mobilenas.run.settings import RewardName, ThirdName
 
 DATA_HELP = "A folder of images by class, digits, a torchvision data set by name, or an .npz file; none by default."
 
@@ -60,8 +59,15 @@ def run(
     max_size_mb: Annotated[float | None, typer.Option(help="Largest file, millions of bytes.")] = None,
     max_memory_mb: Annotated[float | None, typer.Option(help="Most activations at once, millions of bytes.")] = None,
     pareto_third: Annotated[
-        str | None, typer.Option(help="What counts in the Pareto front besides accuracy and latency: macs or params.")
+        str | None,
+        typer.Option(
+            help="What counts in the Pareto front besides accuracy and latency: macs, params, size or memory."
+        ),
     ] = None,
+    baseline: Annotated[
+        bool,
+        typer.Option("--baseline", help="Also train as many random networks, for comparison; with --resume too."),
+    ] = False,
     resolution: Resolution = None,
     dtype: Annotated[
         str,
@@ -124,6 +130,7 @@ def run(
             max_size_mb=max_size_mb,
             max_memory_mb=max_memory_mb,
             pareto_third=_third(pareto_third),
+            baseline=baseline,
             workers=workers,
             ray=ray,
             trial_timeout=trial_timeout,
@@ -132,7 +139,7 @@ def run(
     folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     say = note if sys.stderr.isatty() else LOG.info
     with search_bars(device) as (progress, watch):
-        result = search(folder, settings, note=say, warn=note, progress=progress, watch=watch)
+        result = search(folder, settings, note=say, announce=note, progress=progress, watch=watch, baseline=baseline)
     if json:
         print_json({**asdict(result), "run": str(folder)})
     else:
@@ -143,7 +150,7 @@ def _refuse_settings_of(context: typer.Context, resume: Path) -> None:
     """A run goes on as it began, whatever is asked for later: that must not go unsaid."""
     for name in context.params:
         source = context.get_parameter_source(name)
-        if name not in ("resume", "json") and source is not None and source.name == "COMMANDLINE":
+        if name not in ("resume", "baseline", "json") and source is not None and source.name == "COMMANDLINE":
             raise InputError(
                 f"--resume {resume} goes on with that run's own settings, by which its trials were chosen; "
                 f"give either it, or --{name.replace('_', '-')} and another folder to --out"
@@ -159,10 +166,10 @@ def _reward(name: str | None, hard: bool, *, usual: "RewardName") -> "RewardName
     return "hard" if hard else usual if name is None else rewards[name]
 
 
-def _third(name: str | None) -> "Third | None":
-    figures: dict[str, Third] = {"macs": "macs", "params": "params"}
+def _third(name: str | None) -> "ThirdName | None":
+    figures: dict[str, ThirdName] = {"macs": "macs", "params": "params", "size": "size", "memory": "memory"}
     if name is None:
         return None
     if name not in figures:
-        raise InputError(f"--pareto-third {shorten(name)} is not accepted; give macs or params")
+        raise InputError(f"--pareto-third {shorten(name)} is not accepted; give {', '.join(figures)}")
     return figures[name]

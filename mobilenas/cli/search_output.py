@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from mobilenas.cli.output import print_table
 from mobilenas.cli.predicted import described
 from mobilenas.cli.search_bars import duration
-from mobilenas.history import History
 
 if TYPE_CHECKING:
     from mobilenas.run import SearchResult
@@ -37,12 +36,11 @@ def print_result(result: "SearchResult", folder: Path) -> None:
             ("reference", f"{measured.reference_ms:.3g} ms ({result.reference}, same input, in turn)"),
         ]
     rows += _accuracy(result)
-    if result.random_accuracy is not None:
-        rows.append(("random search", f"{100 * result.random_accuracy:.2f} % with as many trials"))
-    else:
-        seconds = sum(trial.seconds for trial in History.open(folder / "trials.jsonl") if not trial.cached)
-        text = f"not made: as many random networks would be evaluated for about {duration(seconds)} too"
-        rows.append(("random search", text))
+    rows += [("random search", _random(result, folder)), ("trials", _trials(result))]
+    for bound in result.bounds[1:]:  # the first is the target
+        nominal = f"{bound.nominal:.4g} {bound.unit}"
+        upper = "" if bound.upper == bound.nominal else f"predicted, upper end {bound.upper:.4g} {bound.unit}"
+        rows.append((bound.name, f"{nominal}{upper and ' '}{upper}; at most {bound.limit:.4g} {bound.unit}"))
     rows += [
         ("network", f"{result.params:,} params, {result.macs:,} MACs, {result.size_bytes:,} bytes"),
         ("verified", ", ".join(c["name"] for c in report["checks"]) if report and report["passed"] else "FAILED"),
@@ -51,6 +49,25 @@ def print_result(result: "SearchResult", folder: Path) -> None:
     print_table(("", ""), rows)
     _print_front(folder / "pareto.csv")
     _print_published(result)
+
+
+def _trials(result: "SearchResult") -> str:
+    if result.trials >= result.planned_trials:
+        return f"{result.trials:,}"
+    return f"{result.trials:,} of {result.planned_trials:,} planned: no further network was found"
+
+
+def _random(result: "SearchResult", folder: Path) -> str:
+    """Random search beside the search, or what it would cost."""
+    if result.random_accuracy is None and not result.random_trials:
+        took = duration(result.evaluation_seconds)
+        return (
+            f"not made: as many random networks would be evaluated for about {took} too; "
+            f"for that run: mobilenas search --resume {folder} --baseline"
+        )
+    count = "as many" if result.random_trials == result.trials else f"{result.random_trials:,}"
+    accuracy = "nothing" if result.random_accuracy is None else f"{100 * result.random_accuracy:.2f} %"
+    return f"{accuracy} with {count} trials"
 
 
 def _accuracy(result: "SearchResult") -> list[tuple[str, str]]:
@@ -83,6 +100,7 @@ def _print_front(path: Path) -> None:
     last = len(front) - 1
     shown = sorted({round(i * last / (SHOWN_FRONT - 1)) for i in range(SHOWN_FRONT)}) if last >= SHOWN_FRONT else None
     print()
+    third = [name for name in ("size_mb", "memory_mb") if front and name in front[0]]
     rows = [
         (
             int(row["index"]) + 1,
@@ -91,10 +109,11 @@ def _print_front(path: Path) -> None:
             f"{100 * float(row['accuracy']):.2f} %",
             int(row["macs"]),
             int(row["params"]),
+            *(float(row[name]) for name in third),
         )
         for row in (front if shown is None else [front[i] for i in shown])
     ]
-    print_table(("trial", "predicted ms", "upper end", "accuracy", "MACs", "params"), rows)
+    print_table(("trial", "predicted ms", "upper end", "accuracy", "MACs", "params", *third), rows)
     if shown is not None:
         print(f"{len(shown)} of {len(front)} networks that no other beats; all: {path}")
 

@@ -1,5 +1,7 @@
 """Lists the search spaces."""
 
+import sys
+from math import log10
 from typing import Annotated, Any
 
 import typer
@@ -15,13 +17,14 @@ def run(
     json: Json = False,
 ) -> None:
     """Prints size, distinct ops and estimated profiling time on a desktop processor."""
-    rows = [describe_space(open_space(name)) for name in space or SPACES]
+    spaces = [open_space(name) for name in space or SPACES]
+    rows = [describe_space(each) for each in spaces]
     if json:
         print_json(rows)
         return
     lines = [
-        (row["name"], row["decisions"], f"{row['genotypes']:.2g}", row["distinct_ops"], round(row["profiling_seconds"]))
-        for row in rows
+        (row["name"], row["decisions"], size, row["distinct_ops"], round(row["profiling_seconds"]))
+        for row, size in zip(rows, (each.size_text for each in spaces), strict=True)
     ]
     print_table(("space", "decisions", "genotypes", "distinct ops", "profiling s"), lines)
 
@@ -31,7 +34,8 @@ def describe_space(space: SearchSpace) -> dict[str, Any]:
     return {
         "name": space.name,
         "decisions": len(space.sizes),
-        "genotypes": space.size,
+        "genotypes": space.size if space.size <= sys.float_info.max else None,  # what readers of JSON hold
+        "genotypes_log10": log10(space.size),
         "distinct_ops": len(space.distinct_ops()),
         "profiling_seconds": profiling_seconds(space),
     }

@@ -2,13 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, StorageError
 from mobilenas.history.trial import Trial
 from mobilenas.spaces import Genotype
+
+CHUNK = 200
+"""Trials that are written at once: some file systems take all of a write or nothing."""
 
 
 class History:
@@ -52,26 +55,24 @@ class History:
         """Writes one trial.
 
         Raises:
-            InputError: If it cannot be written; the file then is as it was.
+            StorageError: If it cannot be written; the file then is as it was.
             ValueError: If its index is not the next.
         """
         self.extend((trial,))
 
     def extend(self, trials: Iterable[Trial]) -> None:
-        """Writes trials, all at once.
+        """Writes trials.
 
         Raises:
-            InputError: If they cannot be written; the file then is as it was.
-            ValueError: If an index is not the next.
+            StorageError: If they cannot all be written; those that were are in the history.
+            ValueError: If an index is not the next; nothing was written then.
         """
-        added, lines = list(trials), []
+        added = list(trials)
         for index, trial in enumerate(added, self._length):
             if trial.index != index:
                 raise ValueError(f"the history's next trial is {index}, not {trial.index}")
-            lines.append(trial.to_line())
-        self._write(b"".join(lines))
-        for trial, line in zip(added, lines, strict=True):
-            self._note(trial, self._end, self._end + len(line))
+        for start in range(0, len(added), CHUNK):
+            self._write(added[start : start + CHUNK])
 
     def find(self, genotype: Genotype) -> Trial | None:
         """The first trial of a genotype."""
@@ -82,6 +83,10 @@ class History:
             file.seek(offset)
             trial = Trial.from_dict(json.loads(file.readline()))
         return trial if trial.genotype == genotype else None  # else two genotypes of one hash
+
+    def __contains__(self, genotype: object) -> bool:
+        """Whether there is a trial of a genotype; two that share a hash of 64 bits are taken for one."""
+        return isinstance(genotype, tuple) and hash(bytes(genotype)) in self._offsets
 
     def best(self, key: Callable[[Trial], float]) -> Trial | None:
         """The trial of the highest `key` among those that did not fail, the earliest of equals; None without any."""
@@ -118,14 +123,19 @@ class History:
                 yield trial, offset, offset + len(line)
                 offset, index = offset + len(line), index + 1
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, trials: Sequence[Trial]) -> None:
+        """Appends trials at once; where not all of them fit, the first ones that do."""
+        lines = [trial.to_line() for trial in trials]
         try:
             with self.path.open("ab", buffering=0) as file:
-                if file.write(data) != len(data):
-                    file.truncate(self._end)
-                    raise OSError("the disk is full")
+                whole = self._end + file.write(b"".join(lines))
+                for trial, line in zip(trials, lines, strict=True):
+                    if self._end + len(line) > whole:
+                        file.truncate(self._end)
+                        raise OSError("the disk is full")
+                    self._note(trial, self._end, self._end + len(line))
         except OSError as error:
-            raise InputError(
+            raise StorageError(
                 f"cannot write {self.path}: {error.strerror or error}; free space there, then resume the run"
             ) from error
 

@@ -3,17 +3,29 @@
 import csv
 import io
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 from mobilenas.history.trial import Trial
 from mobilenas.storage import write_atomically
 
 COLUMNS = ("index", "latency_ms", "low_ms", "high_ms", "accuracy", "macs", "params", "genotype")
 CHUNK = 10_000
-Third = Literal["macs", "params"]
+
+
+@dataclass(frozen=True)
+class Third:
+    """A figure that counts besides accuracy and latency, the less of it the better.
+
+    Attributes:
+        column: What `pareto.csv` calls it.
+        of: Its values for trials, in their order.
+    """
+
+    column: str
+    of: Callable[[Sequence[Trial]], Sequence[float]]
 
 
 def pareto_front(trials: Iterable[Trial], third: Third | None = None) -> list[Trial]:
@@ -24,7 +36,7 @@ def pareto_front(trials: Iterable[Trial], third: Third | None = None) -> list[Tr
 
     Args:
         trials: The trials.
-        third: A figure that counts besides accuracy and latency, the less of it the better; by default none does.
+        third: What counts besides accuracy and latency; by default nothing does.
 
     Returns:
         By rising latency, and so, where nothing else counts, by rising accuracy.
@@ -36,13 +48,17 @@ def pareto_front(trials: Iterable[Trial], third: Third | None = None) -> list[Tr
 
 
 def _front(trials: list[Trial], third: Third | None) -> list[Trial]:
-    def rank(trial: Trial) -> tuple[float, float, float, int]:
-        return trial.latency_ms, -(trial.accuracy or 0.0), 0.0 if third is None else getattr(trial, third), trial.index
+    fine = [trial for trial in trials if trial.accuracy is not None]
+    figures = third.of(fine) if third is not None and fine else [0.0] * len(fine)
+
+    def rank(row: tuple[Trial, float]) -> tuple[float, float, float, int]:
+        trial, figure = row
+        return trial.latency_ms, -(trial.accuracy or 0.0), figure, trial.index
 
     front: list[Trial] = []
     sizes, accuracies = list[float](), list[float]()  # the steps of what is as fast as the next trial; both rise
-    for trial in sorted((trial for trial in trials if trial.accuracy is not None), key=rank):
-        _, negative_accuracy, size, _ = rank(trial)
+    for trial, size in sorted(zip(fine, figures, strict=True), key=rank):
+        negative_accuracy = -(trial.accuracy or 0.0)
         smaller = bisect_right(sizes, size)
         if smaller and accuracies[smaller - 1] >= -negative_accuracy:
             continue
@@ -60,15 +76,18 @@ def write_pareto_csv(path: Path, trials: Iterable[Trial], third: Third | None = 
     Args:
         path: The file.
         trials: The trials.
-        third: As of `pareto_front`.
+        third: As of `pareto_front`; where no column has it yet, it has one of its own.
 
     Raises:
         InputError: If the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for trial in pareto_front(trials, third):
+    front = pareto_front(trials, third)
+    own = third if third is not None and third.column not in COLUMNS else None
+    writer.writerow(COLUMNS if own is None else [*COLUMNS, own.column])
+    figures = [[]] * len(front) if own is None or not front else [[figure] for figure in own.of(front)]
+    for trial, last in zip(front, figures, strict=True):
         row = [getattr(trial, column) for column in COLUMNS[:-1]]
-        writer.writerow([*row, " ".join(map(str, trial.genotype))])
+        writer.writerow([*row, " ".join(map(str, trial.genotype)), *last])
     write_atomically(path, text.getvalue())

@@ -7,6 +7,8 @@ from typing import Literal
 
 from mobilenas.settings import Settings, check
 
+ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial(Settings):
@@ -66,4 +68,4 @@ class Trial(Settings):
 
     def to_line(self) -> bytes:
         """The trial as one line of JSON, newline included; fields at their default are left out."""
-        return json.dumps(self.to_dict(), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        return ENCODER.encode(self.to_dict()).encode() + b"\n"

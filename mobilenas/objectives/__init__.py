@@ -2,12 +2,14 @@
 
 from mobilenas.objectives.bound import Bound
 from mobilenas.objectives.bounds import Bounds
-from mobilenas.objectives.cost_bound import CostBound
+from mobilenas.objectives.cost_bound import COST_BOUNDS, COST_COLUMNS, CostBound
 from mobilenas.objectives.feasible import FeasibleSet
 from mobilenas.objectives.latency_bound import DEFAULT_RISK, LatencyBound
 from mobilenas.objectives.reward import AbsoluteReward, Reward, StrictReward, WeightedProductReward
 
 __all__ = [
+    "COST_BOUNDS",
+    "COST_COLUMNS",
     "DEFAULT_RISK",
     "AbsoluteReward",
     "Bound",

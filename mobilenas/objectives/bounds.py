@@ -9,7 +9,7 @@ import numpy.typing as npt
 from mobilenas.errors import TargetError
 from mobilenas.graph import OpGraph
 from mobilenas.objectives.bound import Bound, Floats
-from mobilenas.objectives.feasible import FeasibleSet, RewardOf
+from mobilenas.objectives.feasible import Cost, FeasibleSet, RewardOf
 from mobilenas.spaces import Genotypes, SearchSpace
 
 
@@ -39,10 +39,13 @@ class Bounds:
         return np.asarray(np.max([bound.upper(genotypes) / bound.limit for bound in self.all], axis=0), float)
 
     def feasible_set(
-        self, space: SearchSpace, reward: RewardOf = lambda genotypes, accuracies: accuracies
+        self,
+        space: SearchSpace,
+        reward: RewardOf = lambda genotypes, accuracies: accuracies,
+        third: Cost | None = None,
     ) -> FeasibleSet:
         """The networks of a space that meet all bounds, and what they earn."""
-        return FeasibleSet(space, self.is_feasible, self.excess, unit="times the limit", reward=reward)
+        return FeasibleSet(space, self.is_feasible, self.excess, unit="times the limit", reward=reward, third=third)
 
     def check_reachable(self, feasible: FeasibleSet) -> None:
         """Raises `TargetError` if no network is found that meets all bounds; the text names the nearest."""

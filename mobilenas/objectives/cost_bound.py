@@ -1,6 +1,6 @@
 """CostBound: what is certain of a network, such as its multiply-adds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import numpy as np
@@ -85,3 +85,14 @@ class CostBound(Bound):
 
         figure = costs.peak_memory_bytes
         return cls("peak memory", limit_mb, "MB", "--max-memory-mb", figure, of_graph, scale=MEGABYTE)
+
+
+COST_BOUNDS: Mapping[str, Callable[[CompiledCosts, float], CostBound]] = {
+    "macs": CostBound.macs,
+    "params": CostBound.params,
+    "size": CostBound.size,
+    "memory": CostBound.memory,
+}
+"""What of a network is certain, by name: each makes a bound from a limit."""
+COST_COLUMNS = {"macs": "macs", "params": "params", "size": "size_mb", "memory": "memory_mb"}
+"""The same with their units, as a limit `max_...` and a column have them."""

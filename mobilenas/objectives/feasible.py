@@ -15,7 +15,8 @@ RewardOf = Callable[[Genotypes, npt.NDArray[np.float64]], npt.NDArray[np.float64
 
 SAMPLE_BATCHES = (64, 1024, 4096)
 """Random genotypes that are tried before descent takes over: it starts to where one in some thousands is feasible."""
-DRAWS = 20
+WALK = 1000
+"""Known genotypes that are passed on the way to a new one."""
 MUTATION_BATCH = 32
 DESCENT_STARTS = 64
 MIXING_SWEEPS = 2
@@ -34,6 +35,8 @@ class FeasibleSet:
         unit: Unit of the cost, for errors.
         reward: What genotypes, shape (N, decisions), earn at given accuracies, shape (N,), shape (N,); by default the
             accuracy. All else that it weighs, such as latency, is known without an evaluation.
+        third: A figure that counts besides accuracy and latency where a whole front is looked for, shape (N,): the less
+            of it the better.
     """
 
     def __init__(
@@ -44,8 +47,9 @@ class FeasibleSet:
         *,
         unit: str = "",
         reward: RewardOf = lambda genotypes, accuracies: accuracies,
+        third: Cost | None = None,
     ) -> None:
-        self.space = space
+        self.space, self.third = space, third
         self._is_feasible, self._cost, self._unit, self._reward = is_feasible, cost, unit, reward
 
     @classmethod
@@ -83,6 +87,9 @@ class FeasibleSet:
             feasible = batch[self._is_feasible(batch)]
             if len(feasible):
                 return _genotype(feasible[0])
+        return self._descended(rng)
+
+    def _descended(self, rng: np.random.Generator) -> Genotype:
         descended = self._descend(rng, stop_when_feasible=True)
         feasible = descended[self._is_feasible(descended)]
         if not len(feasible):
@@ -96,17 +103,47 @@ class FeasibleSet:
         return _genotype(found)
 
     def sample_new(self, rng: np.random.Generator, is_known: Callable[[Genotype], bool]) -> Genotype:
-        """A random feasible genotype that is not known; a known one where twenty draws bring nothing else.
+        """A random feasible genotype that is not known; a known one where nothing else is found.
+
+        Where random draws bring nothing new, single changes lead from one feasible genotype to the next until one is
+        not known.
 
         Raises:
             TargetError: As `sample`.
         """
-        found = self.sample(rng)
-        for _ in range(DRAWS - 1):
-            if not is_known(found):
-                break
-            found = self.sample(rng)
-        return found
+        known: Genotype | None = None
+        for count in SAMPLE_BATCHES:
+            batch = self.space.sample_batch(count, rng)
+            for row in batch[self._is_feasible(batch)].tolist():
+                known = tuple(row)
+                if not is_known(known):
+                    return known
+        found = known or self._descended(rng)
+        if known is None and not is_known(found):
+            return found
+        new = self.unknown_around(_rows([found]), is_known, most=WALK)
+        return found if new is None or not len(new) else _genotype(new[int(rng.integers(len(new)))])
+
+    def unknown_around(self, starts: Genotypes, is_known: Callable[[Genotype], bool], *, most: int) -> Genotypes | None:
+        """Feasible genotypes that are not known, the nearest to which single changes lead through known ones.
+
+        Args:
+            starts: Known genotypes, shape (N, decisions).
+            is_known: Says whether a genotype is known.
+            most: How many known ones are passed before it is given up.
+
+        Returns:
+            Shape (M, decisions), none where all that can be reached is known; None where it was given up.
+        """
+        level = starts[self._is_feasible(starts)]
+        seen = set(map(tuple, level.tolist()))
+        while len(level) and len(seen) <= most:
+            around = {tuple(row) for row in self._around(level).tolist()} - seen
+            if new := sorted(row for row in around if not is_known(row)):
+                return _rows(new)
+            seen |= around
+            level = _rows(sorted(around)) if around else level[:0]
+        return None if len(level) else level
 
     def mutate(self, genotype: Sequence[int], rng: np.random.Generator) -> Genotype:
         """Another feasible genotype near this one.
@@ -135,9 +172,17 @@ class FeasibleSet:
             InputError: If the genotype does not fit the space's decisions.
         """
         start = _rows([self.space.check(genotype)])
-        around = np.concatenate([self._variants(start, decision)[0] for decision in range(len(self.space.sizes))])
-        found: Genotypes = around[self._is_feasible(around) & (around != start).any(axis=1)]
+        around = self._around(start)
+        found: Genotypes = around[(around != start).any(axis=1)]
         return found
+
+    def _around(self, genotypes: Genotypes) -> Genotypes:
+        """All feasible genotypes with at most one decision of one of these changed, some of them several times."""
+        found = []
+        for decision, size in enumerate(self.space.sizes):
+            variants = self._variants(genotypes, decision).reshape(len(genotypes) * size, -1)
+            found.append(variants[self._is_feasible(variants)])
+        return np.concatenate(found)
 
     def nearest(self) -> Genotype:
         """The genotype of the lowest cost that descent from many starts reaches, feasible or not; always the same."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mobilenas.errors import InputError, TargetError, shorten
+from mobilenas.errors import InputError, StorageError, TargetError, shorten
 from mobilenas.run.settings import SearchSettings
 from mobilenas.storage import exclusive, read_json, write_json
 
@@ -65,6 +65,8 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+        if isinstance(error, StorageError):  # its text says to resume the run
+            return
         if self._new is not None and isinstance(error, InputError | TargetError) and not self._has_trials():
             self._forget()
 
@@ -72,7 +74,7 @@ class RunFolder:
         return self.trials_file.exists() and self.trials_file.stat().st_size > 0
 
     def _forget(self) -> None:
-        """A new run that ended before its first trial leaves nothing: its folder can be given again."""
+        """A new run that its input ended before the first trial leaves nothing: its folder can be given again."""
         for path in (*self._own_files(), self.path / ".lock", self.run_file):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # the user has other files there
@@ -110,7 +112,8 @@ class RunFolder:
             accepts: Whether a journalled answer can be one of the question's.
 
         Raises:
-            InputError: If the journal was damaged or cannot be written.
+            InputError: If the journal was damaged.
+            StorageError: If it cannot be written.
         """
         if key not in self._answers:
             answer = ask()
@@ -123,15 +126,23 @@ class RunFolder:
             )
         return self._answers[key]
 
+    def has(self, key: str) -> bool:
+        """Whether there is a journalled answer under `key`."""
+        return key in self._answers
+
     def log(self, text: str) -> None:
-        """A line in `log.txt`, with the time."""
+        """A line in `log.txt`, with the time.
+
+        Raises:
+            StorageError: If it cannot be written.
+        """
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         path = self.path / "log.txt"
         try:
             with path.open("a", encoding="utf-8") as file:
                 file.write(f"{now} {text}\n")
         except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}; mend that, then resume the run") from error
+            raise StorageError(f"cannot write {path}: {error.strerror}; mend that, then resume the run") from error
 
     def _read_settings(self) -> SearchSettings:
         document = read_json(self.run_file, "run")
@@ -176,7 +187,7 @@ def _append(path: Path, entry: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; free space there, then resume the run") from error
+        raise StorageError(f"cannot write {path}: {error.strerror}; free space there, then resume the run") from error
 
 
 def _versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from mobilenas.evaluators.workers import InProcess, Pool, Processes, Ray, Worker
 from mobilenas.export import DTYPES
 from mobilenas.latency import CompiledLatency, LatencyPredictor, LatencyTable, load_predictor, up_to_date_table
 from mobilenas.latency.profiling import Progress
-from mobilenas.objectives import Bound, CostBound, LatencyBound
+from mobilenas.objectives import COST_BOUNDS, COST_COLUMNS, Bound, LatencyBound
 from mobilenas.registry import unknown
 from mobilenas.run.dtypes import AUTO
 from mobilenas.run.folder import RunFolder
@@ -126,12 +126,8 @@ def opened_bounds(folder: RunFolder, space: SearchSpace, dtype: str, note: Note)
         compiled = CompiledLatency(LatencyPredictor(LatencyTable.load(path)), space)
         found.append(LatencyBound(device, target_ms, compiled, risk=settings.risk, option=f"--also {device}="))
     costs = CompiledCosts(space, dtype)
-    for limit, make in (
-        (settings.max_macs, CostBound.macs),
-        (settings.max_params, CostBound.params),
-        (settings.max_size_mb, CostBound.size),
-        (settings.max_memory_mb, CostBound.memory),
-    ):
+    for name, make in COST_BOUNDS.items():
+        limit = getattr(settings, f"max_{COST_COLUMNS[name]}")
         if limit is not None:
             found.append(make(costs, limit))
     return found

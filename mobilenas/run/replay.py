@@ -1,10 +1,11 @@
 """Replay: a history that a run goes through again, and then goes on with."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from mobilenas.errors import InputError
-from mobilenas.history import History, Trial
+from mobilenas.history import History, Third, Trial
+from mobilenas.run.standing import Standing
 from mobilenas.spaces import Genotype
 
 
@@ -15,10 +16,15 @@ class Replay:
 
     Args:
         history: The run's history.
+        third: What counts in the Pareto front besides accuracy and latency.
+
+    Attributes:
+        standing: What the trials so far amount to.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, third: Third | None = None) -> None:
         self._history = history
+        self.standing = Standing(third)
         self._reached, self._stored = 0, len(history)
         self._rest: Iterator[Trial] = islice(history, self._stored)
 
@@ -39,6 +45,10 @@ class Replay:
         trial = self._history.find(genotype)
         return trial if trial is not None and trial.index < self._reached else None
 
+    def knows(self, genotype: Genotype) -> bool:
+        """Whether there was a trial of a genotype so far."""
+        return self.find(genotype) is not None if self.left else genotype in self._history
+
     def next(self, expected: Collection[Genotype]) -> Trial:
         """The next stored trial.
 
@@ -55,16 +65,19 @@ class Replay:
                 "or with another table: start a new run with --out"
             )
         self._reached += 1
+        self.standing.add(trial)
         if not self.left:
             self._rest = iter(())  # its file is open otherwise, as long as the run lasts
         return trial
 
-    def extend(self, trials: Iterable[Trial]) -> None:
-        """Writes new trials down, all at once.
+    def extend(self, trials: Sequence[Trial]) -> None:
+        """Writes new trials down.
 
         Raises:
-            InputError: If they cannot be written.
+            StorageError: If they cannot be written.
         """
         before = len(self._history)
         self._history.extend(trials)
         self._reached += len(self._history) - before
+        for trial in trials:
+            self.standing.add(trial)

@@ -1,10 +1,15 @@
 """What a search ends in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from mobilenas.objectives import Bound
 from mobilenas.run.comparison import PublishedNetwork
 from mobilenas.settings import Settings
+from mobilenas.spaces import Genotype
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,25 @@ class Measured(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoundFigure(Settings):
+    """What a winner has of something that was bounded.
+
+    Attributes:
+        name: What is bounded, such as "latency on pixel1".
+        limit: What `upper` must not exceed.
+        nominal: The winner's, as predicted.
+        upper: The end of its interval by the run's risk and correction; `nominal` where it is certain.
+        unit: Unit of all three.
+    """
+
+    name: str
+    limit: float
+    nominal: float
+    upper: float
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchResult:
     """`result.json`.
 
@@ -40,7 +64,9 @@ class SearchResult:
         method: Where the prediction is from: "measured", "calibrated" or "imported", as the table says of its ops.
         era: Era of the runtime that it speaks of, where the table tells.
         extrapolated: Whether it lies beyond the networks that a calibrated table was fitted to.
-        correction: Measured over predicted latency, as the run learnt it; 1 if the first candidate met the target.
+        correction: Measured over predicted latency, as the run learnt it; 1 if one of the first candidates met the
+            target.
+        bounds: Everything that was bounded, latency on the device first.
         measured: The exported file's measurement; None if no candidate came so far, or the device does not answer.
         reference: Name of the reference network.
         validation_accuracy: Of the candidate in the search, [0, 1].
@@ -48,7 +74,8 @@ class SearchResult:
         accuracy_source: Where the search's accuracies came from.
         accuracy_meaning: What they are not, where that must be said.
         random_accuracy: Of the best of as many random networks that meet the same bounds; None where each would have
-            had to be trained.
+            had to be trained and that was not asked for.
+        random_trials: How many those were.
         published: Published networks that meet the same bounds by the same rule, with the run's table.
         trained: Whether the exported file has trained weights.
         test_accuracy: Of the trained winner on held-out images, [0, 1].
@@ -59,6 +86,8 @@ class SearchResult:
         peak_memory_bytes: Its activations that are alive at once.
         dtype: Element type of the exported file.
         trials: Distinct evaluations.
+        planned_trials: As many were wanted; there are fewer where the searcher found nothing new.
+        evaluation_seconds: What the evaluations took.
         verification: The gate's checks.
     """
 
@@ -79,12 +108,16 @@ class SearchResult:
     params: int
     peak_memory_bytes: int
     trials: int
+    planned_trials: int
+    evaluation_seconds: float = 0.0
     method: str = "measured"
     era: str | None = None
     extrapolated: bool = False
+    bounds: list[BoundFigure] = field(default_factory=list)
     accuracy_std: float | None = None
     accuracy_meaning: str = ""
     random_accuracy: float | None = None
+    random_trials: int = 0
     published: list[PublishedNetwork] = field(default_factory=list)
     detail: str = ""
     trained: bool = False
@@ -95,3 +128,18 @@ class SearchResult:
     size_bytes: int = 0
     dtype: str = "float32"
     verification: dict[str, Any] | None = None
+
+
+def bound_figures(bounds: Sequence[Bound], genotype: Genotype) -> list[BoundFigure]:
+    """What a network has of everything that is bounded."""
+    row = np.array([genotype], np.uint8)
+    return [
+        BoundFigure(
+            name=bound.name,
+            limit=bound.limit,
+            nominal=float(bound.nominal(row)[0]),
+            upper=float(bound.upper(row)[0]),
+            unit=bound.unit,
+        )
+        for bound in bounds
+    ]

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from mobilenas.arch import Arch
-from mobilenas.errors import InputError, MobilenasError, TargetError
-from mobilenas.export import random_weights, write_tflite
+from mobilenas.errors import InputError, TargetError
 from mobilenas.history import History, Trial, write_pareto_csv
 from mobilenas.latency import LatencyPredictor, profiling_seconds
 from mobilenas.latency.profiling import Progress as ProfilingProgress
 from mobilenas.objectives import Bounds
+from mobilenas.run.baseline import RANDOM, Baseline, is_cheap
+from mobilenas.run.candidates import Candidates
 from mobilenas.run.comparison import fitting_networks
 from mobilenas.run.dtypes import dtypes_in_order
 from mobilenas.run.folder import RunFolder
@@ -28,17 +29,16 @@ from mobilenas.run.opening import (
     opened_workers,
 )
 from mobilenas.run.progress import feasible_text
-from mobilenas.run.result import Measured, SearchResult
+from mobilenas.run.result import Measured, SearchResult, bound_figures
 from mobilenas.run.seeds import derived_seed
 from mobilenas.run.settings import SearchSettings
 from mobilenas.run.source import Exported, Source, open_source
 from mobilenas.run.trials import TrialLoop, Watch
 from mobilenas.runners import Device, open_runner
-from mobilenas.spaces import Genotype
 from mobilenas.storage import write_atomically, write_json
 
-MOST_CANDIDATES = 6
-"""Candidates that are measured before the run gives up."""
+MOST_ROUNDS = 6
+"""Measurements of candidates before the run gives up."""
 Note = Callable[[str], None]
 
 
@@ -47,9 +47,10 @@ def search(
     settings: SearchSettings | None,
     *,
     note: Note = lambda text: None,
-    warn: Note | None = None,
+    announce: Note | None = None,
     progress: ProfilingProgress | None = None,
     watch: Watch = lambda progress: None,
+    baseline: bool = False,
 ) -> SearchResult:
     """Runs a search, or goes on with one that was interrupted.
 
@@ -57,9 +58,11 @@ def search(
         path: The run's folder.
         settings: Of a new run; None goes on with the run in `path`.
         note: Told of what happens, a line each.
-        warn: Told, instead of `note`, what makes the result doubtful.
+        announce: Told, in place of `note`, what nobody should miss: how large the space is, what makes its
+            table doubtful, why a search stops early.
         progress: Told how far profiling is.
         watch: Told how far the trials are.
+        baseline: As the setting, for a run that began without.
 
     Returns:
         The result, which is also in `result.json`. Its file measures at most the target; where the device does not
@@ -76,15 +79,24 @@ def search(
     source = open_source(settings) if settings else None
     with RunFolder(path, settings) as folder, ExitStack() as stack:
 
-        def say(text: str) -> None:
-            folder.log(text)
-            note(text)
+        def logged(tell: Note) -> Note:
+            def say(text: str) -> None:
+                folder.log(text)
+                tell(text)
 
-        opened = _Search(folder, stack, source or open_source(folder.settings), say, progress, watch)
-        if opened.doubt:
-            folder.log(opened.doubt)
-            (warn or note)(opened.doubt)
-        return opened.run()
+            return say
+
+        run = _Search(
+            folder,
+            stack,
+            source or open_source(folder.settings),
+            logged(note),
+            logged(announce or note),
+            progress,
+            watch,
+            baseline=baseline or folder.settings.baseline,
+        )
+        return run.run()
 
 
 class _Search:
@@ -96,17 +108,20 @@ class _Search:
         stack: ExitStack,
         source: Source,
         note: Note,
+        announce: Note,
         progress: ProfilingProgress | None,
         watch: Watch,
+        *,
+        baseline: bool,
     ) -> None:
-        self._folder, self._source, self._note = folder, source, note
+        self._folder, self._source, self._note, self._wants_baseline = folder, source, note, baseline
         self._settings = folder.settings
         self._device = Device.load(self._settings.device)
         self._space = opened_space(folder, source)
         self._evaluator = opened_evaluator(source, self._space)
         self._workers = stack.enter_context(opened_workers(folder, self._evaluator, note))
-        note(
-            f"space {self._space.name}: {self._space.size:.2g} genotypes, {len(self._space.distinct_ops())} distinct "
+        announce(
+            f"space {self._space.name}: {self._space.size_text} genotypes, {len(self._space.distinct_ops())} distinct "
             f"ops; profiling them takes about {profiling_seconds(self._space):.0f} s on a desktop processor"
         )
         self._dtypes = dtypes_in_order(
@@ -114,6 +129,8 @@ class _Search:
         )
         self._bounds = {dtype: opened_bounds(folder, self._space, dtype, note) for dtype in self._dtypes}
         self._predictor = LatencyPredictor(opened_table(folder, self._space, self._dtypes[0], progress, note))
+        if doubt := self._predictor.table.doubt:
+            announce(doubt)
         self._loop = TrialLoop(
             settings=self._settings,
             space=self._space,
@@ -121,39 +138,38 @@ class _Search:
             evaluator=self._evaluator,
             history=History.open(folder.trials_file),
             note=note,
+            announce=announce,
             also=self._bounds[self._dtypes[0]],
             workers=self._workers,
             watch=watch,
         )
-
-    @property
-    def doubt(self) -> str:
-        """What makes the table of the run doubtful; empty if nothing does."""
-        return self._predictor.table.doubt
 
     def run(self) -> SearchResult:
         """The whole way; what an interrupted run had done is taken from its folder."""
         self._loop.check_target()
         self._note(f"bounds: {feasible_text(self._loop.feasible_share())}")
         self._try(self._settings.trials)
-        tried: dict[Genotype, Measured] = {}
-        while len(tried) < MOST_CANDIDATES:
-            trial = self._candidate(tried)
-            if trial is None:
+        candidates = Candidates(
+            self._folder, self._loop, self._space, self._device, dtype=self._dtypes[0], note=self._note
+        )
+        for _ in range(MOST_ROUNDS):
+            near = candidates.next() or self._further(candidates)
+            if not near:
                 break
-            arch = self._space.decode(trial.genotype)
             if not self._can_measure():
-                return self._finish(trial, arch)
-            measured = self._measure(trial, arch)
-            tried[trial.genotype] = measured
-            if measured.latency_ms <= self._settings.target_ms:
-                result = self._finish(trial, arch)
+                return self._finish(near[0])
+            for trial in candidates.measure(near):
+                result = self._finish(trial)
                 if result.met:
                     return result
                 if result.measured is not None:
-                    measured = tried[trial.genotype] = result.measured
-            self._correct(trial, measured)
-        raise self._missed(tried)
+                    candidates.measured[trial.genotype] = result.measured
+            candidates.correct(near)
+        if not candidates.measured:
+            raise self._all_failed()
+        trial, error = candidates.missed()  # `best.tflite` is never left from a miss
+        self._write(self._result(trial, candidates.measured[trial.genotype]), self._space.decode(trial.genotype))
+        raise error
 
     def _try(self, count: int) -> None:
         """Further trials; then memory and GPUs belong to whoever measures and trains the winner."""
@@ -167,58 +183,54 @@ class _Search:
             return runner.has_connection
         return bool(self._folder.once("the device answers", runner.answers, lambda answer: isinstance(answer, bool)))
 
-    def _candidate(self, tried: dict[Genotype, Measured]) -> Trial | None:
-        """The best trial that was not measured yet; further trials where the correction has left none."""
-        best = self._loop.best(excluded=tried)
-        if best is None:
-            try:
-                self._try(max(2, self._settings.trials // 4))
-            except TargetError as error:
-                self._note(str(error))
-                return None
-            best = self._loop.best(excluded=tried)
-        return best
+    def _further(self, candidates: Candidates) -> list[Trial]:
+        """Candidates of further trials, where the correction has left none."""
+        try:
+            self._try(max(2, self._settings.trials // 4))
+        except TargetError as error:
+            self._note(str(error))
+            return []
+        return candidates.next()
 
-    def _measure(self, trial: Trial, arch: Arch) -> Measured:
-        """Latency does not depend on weights: the candidate is measured before it is trained."""
-        graph = arch.graph()
-        model = write_tflite(graph, random_weights(graph), dtype=self._dtypes[0])
-        measured = measure_interleaved(self._folder, f"candidate {trial.index}", self._device, arch, model)
-        self._note(
-            f"candidate trial {trial.index + 1}: predicted {trial.latency_ms:.3g} ms, "
-            f"measured {measured.latency_ms:.3g} ms, target {self._settings.target_ms:g} ms"
-        )
-        return measured
-
-    def _correct(self, trial: Trial, measured: Measured) -> None:
-        self._loop.correction = max(self._loop.correction, measured.latency_ms / trial.latency_ms)
-        self._note(f"the target was missed; predictions are corrected by {self._loop.correction:.3f}")
-
-    def _finish(self, trial: Trial, arch: Arch) -> SearchResult:
+    def _finish(self, trial: Trial) -> SearchResult:
         """Exports the candidate, measures the file itself where that can be, and writes everything down."""
         settings, folder = self._settings, self._folder
+        arch = self._space.decode(trial.genotype)
         winner, dtype = self._exported(trial, arch)
         measured = None
         if self._can_measure():
-            measured = measure_interleaved(folder, f"file {trial.index}", self._device, arch, winner.model)
+            measured = measure_interleaved(folder, f"file {trial.index}", self._device, [(arch, winner.model)])[0]
         result = replace(
-            self._result(trial, arch, measured),
+            self._result(trial, measured, dtype),
             met=measured is None or measured.latency_ms <= settings.target_ms,
-            random_accuracy=self._loop.random_accuracy(),
             published=fitting_networks(self._space, self._predictor, self._loop.bounds, self._evaluator),
             trained=winner.test_accuracy is not None,
             test_accuracy=winner.test_accuracy,
             exported_accuracy=winner.exported_accuracy,
             agreement=winner.agreement,
             size_bytes=len(winner.model),
-            dtype=dtype,
-            peak_memory_bytes=arch.graph().peak_memory_bytes(dtype),
             verification=winner.report.to_dict(),
         )
         if result.met:
             write_atomically(folder.path / "best.tflite", winner.model)
         self._write(result, arch)
+        if result.met:
+            result = self._with_baseline(result)
+            self._write(result, arch)
         return result
+
+    def _with_baseline(self, result: SearchResult) -> SearchResult:
+        """The result beside that of random search, where this is quick or asked for."""
+        cheap = is_cheap(self._evaluator, result.evaluation_seconds)
+        if self._settings.searcher == RANDOM:
+            return replace(result, random_accuracy=result.validation_accuracy, random_trials=result.trials)
+        baseline = Baseline(
+            self._folder, self._loop.feasible, self._evaluator, self._workers, note=self._note, cheap=cheap
+        )
+        if not (cheap or self._wants_baseline or baseline.has_begun):
+            return result
+        accuracy, count = baseline.run(result.trials)
+        return replace(result, random_accuracy=accuracy, random_trials=count)
 
     def _exported(self, trial: Trial, arch: Arch) -> tuple[Exported, str]:
         """The candidate's file in the first dtype in which it passes the gate, and that dtype."""
@@ -234,7 +246,9 @@ class _Search:
         winner.report.require("the exported winner")
         return winner, dtype
 
-    def _result(self, trial: Trial, arch: Arch, measured: Measured | None) -> SearchResult:
+    def _result(self, trial: Trial, measured: Measured | None, dtype: str | None = None) -> SearchResult:
+        dtype = dtype or self._dtypes[0]
+        arch = self._space.decode(trial.genotype)
         graph = arch.graph()
         return SearchResult(
             met=False,
@@ -259,31 +273,24 @@ class _Search:
             detail=trial.detail,
             macs=graph.macs,
             params=graph.params,
-            peak_memory_bytes=graph.peak_memory_bytes(self._dtypes[0]),
-            dtype=self._dtypes[0],
-            trials=sum(not trial.cached for trial in self._loop),
+            peak_memory_bytes=graph.peak_memory_bytes(dtype),
+            dtype=dtype,
+            bounds=bound_figures([self._loop.latency_bound, *self._bounds[dtype]], trial.genotype),
+            trials=self._loop.standing.evaluated,
+            planned_trials=self._loop.planned,
+            evaluation_seconds=self._loop.standing.seconds,
         )
 
-    def _missed(self, tried: dict[Genotype, Measured]) -> MobilenasError:
-        """Writes down how near the run came; `best.tflite` is never left from a miss."""
-        if not tried:  # every trial was predicted to meet the target, so none has an accuracy
-            trials = self._loop.trials
-            return InputError(
-                f"all {len(trials)} trials failed, the last: {trials[-1].detail}; "
-                "check --data, or start a new run with another --seed, --trial-epochs or more --trials"
-            )
-        target = f"target {self._settings.target_ms:g} ms on {self._device.name} was not met"
-        genotype = min(tried, key=lambda g: tried[g].latency_ms)
-        trial = next(t for t in self._loop if t.genotype == genotype)
-        arch = self._space.decode(genotype)
-        self._write(self._result(trial, arch, tried[genotype]), arch)
-        nearest = tried[genotype].latency_ms
-        return TargetError(
-            f"{target}: the nearest of {len(tried)} measured candidates takes {nearest:.3g} ms; "
-            f"start a new run with --target-ms {float(f'{1.05 * nearest:.2g}'):g} or more --trials"
+    def _all_failed(self) -> InputError:
+        """Every trial was predicted to meet the target, so none has an accuracy."""
+        trials = self._loop.trials
+        return InputError(
+            f"all {len(trials)} trials failed, the last: {trials[-1].detail}; "
+            "check --data, or start a new run with another --seed, --trial-epochs or more --trials"
         )
 
     def _write(self, result: SearchResult, arch: Arch) -> None:
-        write_pareto_csv(self._folder.path / "pareto.csv", self._loop, self._settings.pareto_third)
-        write_json(self._folder.path / "best.json", arch.to_dict())
-        write_json(self._folder.path / "result.json", asdict(result))
+        standing, path = self._loop.standing, self._folder.path
+        write_pareto_csv(path / "pareto.csv", standing.front, standing.third)
+        write_json(path / "best.json", arch.to_dict())
+        write_json(path / "result.json", asdict(result))

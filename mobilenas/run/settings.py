@@ -9,6 +9,7 @@ from mobilenas.objectives import DEFAULT_RISK, Reward
 from mobilenas.settings import Settings, check
 
 RewardName = Literal["soft", "hard", "absolute", "strict"]
+ThirdName = Literal["macs", "params", "size", "memory"]
 OPTIONAL_LIMITS = ("max_macs", "max_params", "max_size_mb", "max_memory_mb")
 
 
@@ -40,6 +41,7 @@ class SearchSettings(Settings):
         alpha: The reward's own, where given.
         beta: The reward's own, where given.
         pareto_third: A figure that counts in the Pareto front besides accuracy and latency.
+        baseline: Whether random search with as many trials is made even where its networks must be trained.
         workers: How many networks are evaluated at once, each in a process of its own; by default one, in this process,
             or with `ray` as many as that has room for.
         ray: Address of the Ray cluster that evaluates them; "auto" for the one of this machine, "local" for a new one.
@@ -71,7 +73,8 @@ class SearchSettings(Settings):
     max_params: float | None = None
     max_size_mb: float | None = None
     max_memory_mb: float | None = None
-    pareto_third: Literal["macs", "params"] | None = None
+    pareto_third: ThirdName | None = None
+    baseline: bool = False
     workers: int | None = None
     ray: str | None = None
     trial_timeout: float | None = None

@@ -28,5 +28,6 @@ class Turns(ABC):
 
         Raises:
             TargetError: If no network is predicted to meet the target.
-            InputError: If the stored history is not this search's, or the history cannot be written.
+            InputError: If the stored history is not this search's.
+            StorageError: If the history cannot be written.
         """

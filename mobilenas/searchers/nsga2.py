@@ -1,4 +1,4 @@
-"""NSGA-II: a population along the front of accuracy and latency."""
+"""NSGA-II: a population along the front of accuracy, latency and whatever counts besides."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,12 +22,12 @@ TRIES = 8
 Floats = npt.NDArray[np.float64]
 FAILED = -1.0
 """The accuracy of a failed trial: less than any other."""
-Member = tuple[Genotype, float, float]
-"""Genotype, accuracy, latency in milliseconds."""
+Member = tuple[Genotype, tuple[float, ...]]
+"""Genotype; accuracy, latency in milliseconds, and the third figure where there is one."""
 
 
 class Nsga2(Searcher):
-    """Keeps the networks that no other beats in both accuracy and latency, spread out along their front.
+    """Keeps the networks that no other beats in accuracy, latency and the set's third figure, along their front.
 
     Parents are the better of two random members: of a lower front, or of the same and more alone there. A child takes
     each decision from either parent and changes one in as many as there are. Once there are as many children as
@@ -63,7 +63,9 @@ class Nsga2(Searcher):
     def tell(self, trial: Trial) -> None:
         """Adds a child; the last one of a generation makes the next population."""
         accuracy = FAILED if trial.accuracy is None else trial.accuracy
-        self._children.append((trial.genotype, accuracy, trial.latency_ms))
+        third = self._feasible.third
+        others = () if third is None else (float(third(np.array([trial.genotype], np.uint8))[0]),)
+        self._children.append((trial.genotype, (accuracy, trial.latency_ms, *others)))
         if len(self._children) == self.population_size:
             self._population = survivors([*self._population, *self._children], self.population_size)
             self._children = []
@@ -100,10 +102,7 @@ class Nsga2(Searcher):
 
     def _load_state(self, state: dict[str, Any]) -> None:
         self._population, self._children = (
-            [
-                (self._feasible.space.check(genotype), float(accuracy), float(ms))
-                for genotype, accuracy, ms in state[name]
-            ]
+            [(self._feasible.space.check(genotype), tuple(map(float, figures))) for genotype, figures in state[name]]
             for name in ("population", "children")
         )
 
@@ -115,16 +114,19 @@ def survivors(members: Sequence[Member], count: int) -> list[Member]:
     return [members[i] for i in order[:count]]
 
 
-def fronts(accuracies: Floats, latencies: Floats) -> list[int]:
-    """The front of each point: 0 if no other is as good in both and better in one, 1 if only those of front 0 are, ...
+def fronts(accuracies: Floats, *costs: Floats) -> list[int]:
+    """The front of each point: 0 if no other is as good in all and better in one, 1 if only those of front 0 are, ...
 
     Args:
         accuracies: The higher the better, shape (N,).
-        latencies: The lower the better, shape (N,).
+        costs: Of each figure, the lower the better, shape (N,).
     """
-    a, t = accuracies, latencies
-    beats = (a[:, None] >= a) & (t[:, None] <= t) & ((a[:, None] > a) | (t[:, None] < t))
-    ranks, rank = np.full(len(a), -1), 0
+    as_good, better = accuracies[:, None] >= accuracies, accuracies[:, None] > accuracies
+    for cost in costs:
+        as_good &= cost[:, None] <= cost
+        better |= cost[:, None] < cost
+    beats = as_good & better
+    ranks, rank = np.full(len(accuracies), -1), 0
     while (ranks < 0).any():
         left = ranks < 0
         ranks[left & ~beats[left].any(axis=0)] = rank
@@ -132,10 +134,10 @@ def fronts(accuracies: Floats, latencies: Floats) -> list[int]:
     return [int(rank) for rank in ranks]
 
 
-def crowding_distances(accuracies: Floats, latencies: Floats) -> Floats:
+def crowding_distances(*figures: Floats) -> Floats:
     """How far apart the neighbours of each point of one front are, as a share of the front; its ends: infinity."""
-    distances = np.zeros(len(accuracies))
-    for values in (accuracies, latencies):
+    distances = np.zeros(len(figures[0]))
+    for values in figures:
         order = np.argsort(values, kind="stable")
         span = values[order[-1]] - values[order[0]]
         distances[order[[0, -1]]] = np.inf
@@ -146,14 +148,14 @@ def crowding_distances(accuracies: Floats, latencies: Floats) -> Floats:
 
 def _ranked(members: Sequence[Member]) -> tuple[list[int], list[float]]:
     """Front and crowding distance of each member."""
-    accuracies, latencies = (np.array([member[i] for member in members]) for i in (1, 2))
-    ranks = fronts(accuracies, latencies)
+    figures = np.array([figures for _, figures in members]).T
+    ranks = fronts(*figures)
     crowding = np.zeros(len(members))
     for rank in set(ranks):
         own = np.flatnonzero(np.array(ranks) == rank)
-        crowding[own] = crowding_distances(accuracies[own], latencies[own])
+        crowding[own] = crowding_distances(*figures[:, own])
     return ranks, crowding.tolist()
 
 
 def _plain(members: Sequence[Member]) -> list[list[Any]]:
-    return [[list(genotype), accuracy, ms] for genotype, accuracy, ms in members]
+    return [[list(genotype), list(figures)] for genotype, figures in members]

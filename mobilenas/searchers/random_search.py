@@ -33,7 +33,7 @@ class RandomSearch(Searcher):
         self._proposed: set[int] = set()
 
     def ask_batch(self, count: int) -> list[Genotype]:
-        """Many proposals for few calls; they are others than those of `ask`."""
+        """Many proposals for few calls; they are others than those of `ask`. The first known one ends them."""
         rng = np.random.default_rng([self._seed, self._asked])
         drawn = self._feasible.space.sample_batch(OVERDRAW * count, rng)
         found: list[Genotype] = []
@@ -45,7 +45,12 @@ class RandomSearch(Searcher):
                 self._proposed.add(key)
                 found.append(tuple(row))
         self._asked += len(found)
-        return found + [self.ask() for _ in range(count - len(found))]
+        known = False
+        while len(found) < count and not known:
+            before = len(self._proposed)
+            found.append(self.ask())
+            known = len(self._proposed) == before
+        return found
 
     def tell(self, trial: Trial) -> None:
         """Learns nothing: what comes next does not depend on what came out."""

@@ -27,8 +27,9 @@ class Reinforce(PolicySearch):
 
     Source: Zoph and Le, arXiv 1611.01578, section 3.2; learning rate, entropy weight and batch as ENAS's,
         arXiv 1802.03268.
-    Differs from the paper: what is not feasible is not sampled, and the gradient takes no account of that; the reward
-        is the search's, not the cubed accuracy.
+    Differs from the paper: the baseline keeps 0.95 of itself (ENAS: 0.99), and there is no tanh constant (ENAS: 1.10)
+        unless one is set; what is not feasible is not sampled, and the gradient takes no account of that; the reward is
+        the search's, not the cubed accuracy.
     """
 
     def __init__(

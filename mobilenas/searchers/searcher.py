@@ -52,7 +52,7 @@ class Searcher(ABC):
         return proposal
 
     def ask_batch(self, count: int) -> list[Genotype]:
-        """The next `count` proposals; by default what as many calls of `ask` give.
+        """The next `count` proposals, fewer where nothing new is found; by default what as many calls of `ask` give.
 
         Raises:
             TargetError: If no network is feasible.

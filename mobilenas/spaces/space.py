@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from math import prod
+from math import floor, log10, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +93,13 @@ class SearchSpace(ABC):
     def size(self) -> int:
         """Number of genotypes; different genotypes may be the same network."""
         return prod(self.sizes)
+
+    @property
+    def size_text(self) -> str:
+        """The size to two digits, however large."""
+        left_out = max(0, floor(log10(self.size)) - 20)  # digits: a float holds no more than 308
+        figure, _, power = f"{self.size // 10**left_out:.2g}".partition("e")
+        return f"{figure}e+{int(power) + left_out:02}" if power else figure
 
     def check(self, genotype: Sequence[int]) -> Genotype:
         """The genotype as a tuple of whole numbers.

@@ -44,6 +44,10 @@ class Strange(Evaluator):
             raise MemoryError("all of it is taken")
         elif act == "hang":
             time.sleep(1000)
+        elif act == "text":
+            return "an evaluation"  # type: ignore[return-value]
+        elif act == "nothing":
+            return None  # type: ignore[return-value]
         elif act == "refuse":
             raise FieldError("images", 3, "a folder")
         time.sleep(self.seconds)

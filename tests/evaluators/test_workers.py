@@ -76,6 +76,16 @@ def test_in_this_process_one_after_the_other(tmp_path):
     assert begun(tmp_path) == [(seed, os.getpid()) for seed in range(3)]
 
 
+def test_what_is_no_evaluation_has_failed(pool, tmp_path):
+    workers, _ = pool({0: ("text", "nothing"), 1: ("text",)})
+    found = outcomes(workers, range(3))
+    assert [found[seed].status for seed in range(3)] == ["failed", "ok", "ok"]
+    assert found[0].detail == "failed 2 times, the last time: the evaluator gave None, no Evaluation"
+    with InProcess(Strange(tmp_path, {7: ("text",)})) as here:
+        failed = outcomes(here, [7])[7]
+    assert (failed.status, failed.detail) == ("failed", "the evaluator gave 'an evaluation', no Evaluation")
+
+
 def test_a_crash_is_tried_again_with_the_same_seed_and_then_has_failed(pool, tmp_path):
     plan = {1: ("kill",), 2: ("exit", "memory"), 4: ("memory",), 5: ("exit", "kill")}
     workers, notes = pool(plan)

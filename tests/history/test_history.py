@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, StorageError
 from mobilenas.history import History, Trial
 from mobilenas.testing.trials import make_trial
 
@@ -167,22 +169,40 @@ def test_a_full_disk_is_an_error_and_leaves_the_history_as_it_was(tmp_path: Path
     assert len(history) == 0
 
 
-def test_a_write_that_is_cut_short_is_undone(path: Path) -> None:
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes."""
     resource = pytest.importorskip("resource", reason="Windows has no limit of file sizes")
-    history = History.open(path)
-    before = path.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
-        with pytest.raises(InputError, match="the disk is full; free space there"):
-            history.append(make_trial(5))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_write_that_is_cut_short_is_undone(path: Path) -> None:
+    history = History.open(path)
+    before = path.read_bytes()
+    with room_for(len(before) + 10), pytest.raises(StorageError, match="the disk is full; free space there"):
+        history.append(make_trial(5))
     assert path.read_bytes() == before
     history.append(make_trial(5))
     assert list(History.open(path)) == [*TRIALS, make_trial(5)]
+
+
+@pytest.mark.parametrize("whole", [0, 1, 199, 200, 201, 450])
+def test_what_fits_on_the_disk_is_kept(tmp_path: Path, whole: int) -> None:
+    path, trials = tmp_path / "trials.jsonl", [make_trial(index) for index in range(500)]
+    history = History.open(path)
+    size = sum(len(trial.to_line()) for trial in trials[:whole])
+    with room_for(size + 7), pytest.raises(StorageError, match="then resume the run"):
+        history.extend(trials)
+    assert (len(history), list(History.open(path))) == (whole, trials[:whole])
+    history.extend(trials[whole:])
+    assert list(History.open(path)) == trials
 
 
 def test_a_killed_writer_loses_at_most_the_trial_in_flight(tmp_path: Path) -> None:

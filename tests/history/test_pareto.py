@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobilenas.errors import InputError
-from mobilenas.history import Trial, pareto_front, write_pareto_csv
+from mobilenas.history import Third, Trial, pareto_front, write_pareto_csv
 from mobilenas.testing.trials import make_trial
 
+PARAMS = Third("params", lambda trials: [trial.params for trial in trials])
+MACS = Third("macs", lambda trials: [trial.macs for trial in trials])
 coarse = st.integers(0, 6)
 points = st.lists(st.tuples(coarse, st.none() | coarse), max_size=40)
 
@@ -51,7 +53,7 @@ def test_three_figures_as_comparing_all_pairs_gives(points: list[tuple[int, int,
         )
 
     expected = {trial.index for trial in trials if not beaten(trial)}
-    front = pareto_front(trials, "params")
+    front = pareto_front(trials, PARAMS)
     assert {trial.index for trial in front} == expected
     assert [trial.latency_ms for trial in front] == sorted(trial.latency_ms for trial in front)
 
@@ -60,7 +62,7 @@ def test_a_smaller_network_stays_where_size_counts() -> None:
     rows = [(1.0, 0.5, 9), (2.0, 0.5, 8), (3.0, 0.4, 7), (4.0, 0.4, 7), (4.0, 0.6, 9)]
     trials = [make_trial(i, latency_ms=ms, accuracy=share, macs=macs) for i, (ms, share, macs) in enumerate(rows)]
     assert [trial.index for trial in pareto_front(trials)] == [0, 4]
-    assert [trial.index for trial in pareto_front(trials, "macs")] == [0, 1, 2, 4]
+    assert [trial.index for trial in pareto_front(trials, MACS)] == [0, 1, 2, 4]
 
 
 def test_by_hand() -> None:

@@ -222,3 +222,28 @@ def test_what_is_known_is_drawn_again_as_long_as_there_is_something_new() -> Non
         assert found not in known
         known.add(found)
     assert few.sample_new(rng, lambda genotype: True) is not None
+
+
+def test_where_random_draws_hit_nothing_a_walk_finds_every_network() -> None:
+    """Of 10^17 networks 1 + the sum of other choices are at most one decision from the first."""
+    feasible, rng, known = below(1), np.random.default_rng(0), set[Genotype]()
+    for _ in range(at_most(1)):
+        found = feasible.sample_new(rng, known.__contains__)
+        assert found not in known
+        assert feasible.contains(found)
+        known.add(found)
+    assert feasible.sample_new(rng, known.__contains__) in known
+    around = feasible.unknown_around(np.array([found], np.uint8), known.__contains__, most=1000)
+    assert around is not None
+    assert around.shape == (0, len(SPACE.sizes))
+
+
+def test_what_is_not_known_is_found_past_known_networks_or_given_up() -> None:
+    start = np.zeros((1, len(SPACE.sizes)), np.uint8)
+    near = {tuple(row) for row in below(1).neighbours(start[0].tolist()).tolist()} | {tuple(start[0].tolist())}
+    around = below(2).unknown_around(start, near.__contains__, most=1000)
+    assert around is not None
+    assert len(around) == at_most(2) - at_most(1)
+    assert (cost(around) == 2).all()
+    assert below(2).unknown_around(start, lambda genotype: True, most=50) is None
+    assert below(0).unknown_around(start + 1, lambda genotype: True, most=50) is not None  # the start is not feasible

@@ -6,8 +6,8 @@ import pytest
 from mobilenas.errors import InputError
 from mobilenas.evaluators import BatchEvaluator, Evaluation, Evaluations
 from mobilenas.history import History
-from mobilenas.latency import Calibration, LatencyPredictor, LatencyTable, Measurement, TableInfo
-from mobilenas.run import SearchSettings
+from mobilenas.latency import Calibration, CompiledLatency, LatencyPredictor, LatencyTable, Measurement, TableInfo
+from mobilenas.run import SearchSettings, trials
 from mobilenas.run.trials import TrialLoop
 from mobilenas.searchers import SEARCHERS
 from mobilenas.searchers.random_search import RandomSearch
@@ -146,11 +146,26 @@ def test_a_controller_that_has_converged_stops_with_a_message(make_loop):
             pass
 
     loop, notes = make_loop(Sums(), target_ms=1e6), []
-    loop._searcher, loop._note = Stuck(), notes.append
+    loop._searcher, loop._announce = Stuck(), notes.append
     loop.run(20)
     assert len(loop) == 1
-    assert notes[-1] == "the searcher proposed nothing new 200 times in a row and stops"
+    assert notes[-1] == "the search stops after 1 of 20 trials: the searcher proposed nothing new 200 times in a row"
     assert loop._searcher.asked <= 220
+
+
+@pytest.mark.parametrize("searcher", ["random_search", "model_based", "regularized_evolution", "nsga2", "local_search"])
+def test_a_search_that_has_found_everything_stops_soon(make_loop, predictor, searcher):
+    """Of all 6,561 networks 7 are so fast."""
+    whole = np.stack(np.unravel_index(np.arange(SPACE.size), SPACE.sizes), axis=1).astype(np.uint8)
+    upper_ms = CompiledLatency(predictor, SPACE).upper_ms(whole)
+    fast_ms, notes, asked = float(np.sort(upper_ms)[6]), [], []
+    loop = make_loop(Sums(), target_ms=fast_ms, searcher=searcher, note=notes.append)
+    propose = loop._searcher._propose
+    loop._searcher._propose = lambda rng: asked.append(0) or propose(rng)
+    loop.run(60)
+    assert {trial.genotype for trial in loop} == {tuple(row) for row in whole[upper_ms <= fast_ms].tolist()}
+    assert notes[-1] == ("the search stops after 7 of 60 trials: no further network is found that meets the bounds")
+    assert len(asked) <= 160
 
 
 def test_an_evaluator_of_another_space_is_refused(make_loop):
@@ -158,13 +173,17 @@ def test_an_evaluator_of_another_space_is_refused(make_loop):
         make_loop(Sums(NasBenchMacroSpace(resolution=64)))
 
 
-def test_the_baseline_is_a_random_search_of_as_many_trials(make_loop):
-    loop = make_loop(Sums(), searcher="model_based")
-    loop.run(25)
-    random = make_loop(Sums(), searcher="random_search", path="random.jsonl")
-    random.run(25)
-    assert loop.random_accuracy() == max(trial.accuracy for trial in random)
-    assert loop.random_accuracy() < max(trial.accuracy for trial in loop)
+def test_a_correction_that_leaves_no_leader_is_answered_from_the_whole_history(make_loop, target_ms, monkeypatch):
+    monkeypatch.setattr(trials, "BEST_OF", 50)
+    loop = make_loop(Sums(), searcher="random_search", trials=300)
+    loop.run(300)
+    assert len(loop.standing.leaders) == 64
+    loop.correction = target_ms / min(trial.latency_ms for trial in loop) - 1e-9
+    assert not any(loop.correction * trial.latency_ms <= target_ms for trial in loop.standing.leaders)
+    best = loop.best()
+    assert best is not None
+    assert best.latency_ms == min(trial.latency_ms for trial in loop)
+    assert loop.best(excluded={best.genotype}) is None
 
 
 def test_after_a_resume_the_best_is_still_that_of_the_whole_run(make_loop, monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mobilenas.errors import DeviceError, InputError, TargetError
+from mobilenas.errors import DeviceError, InputError, StorageError, TargetError
 from mobilenas.run import SearchSettings
 from mobilenas.run.folder import RunFolder
 
@@ -163,11 +163,13 @@ def test_a_new_run_that_ends_before_its_first_trial_leaves_nothing(tmp_path, err
         assert folder.settings == SETTINGS
 
 
-@pytest.mark.parametrize("error", [InputError("x"), DeviceError("the cable"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [InputError("x"), DeviceError("the cable"), KeyboardInterrupt(), StorageError("full")]
+)
 def test_a_run_with_trials_or_that_can_go_on_is_kept(tmp_path, error):
     path = tmp_path / "run"
     with pytest.raises(type(error)):
-        ended_by(error, path, ("trials.jsonl",) if isinstance(error, InputError) else (), "{}\n")
+        ended_by(error, path, ("trials.jsonl",) if type(error) is InputError else (), "{}\n")
     assert (path / "run.json").exists()
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from dataclasses import asdict
 
 import pytest
@@ -10,7 +11,7 @@ from known_device import DEVICE_TOML, known_table
 from plans import EVERY_FIELD
 
 from mobilenas.arch import Arch
-from mobilenas.errors import InputError, TargetError
+from mobilenas.errors import InputError, StorageError, TargetError
 from mobilenas.evaluators import EVALUATORS, Evaluation, Evaluator
 from mobilenas.evaluators.imagenet_surrogate import ImageNetSurrogate
 from mobilenas.history import History
@@ -123,12 +124,30 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+def test_a_disk_that_fills_in_the_first_batch_leaves_a_run_that_goes_on(tmp_path):
+    room, settings = 120_000, SearchSettings(**{**ALONE, "searcher": "random_search", "trials": 600})
+    whole = search(tmp_path / "whole", settings)
+    resource = pytest.importorskip("resource", reason="Windows has no limit of file sizes")
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        with pytest.raises(StorageError, match=r"cannot write .*; free space there, then resume the run"):
+            search(tmp_path / "run", settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert room - 400 < (tmp_path / "run" / "trials.jsonl").stat().st_size <= room
+    assert search(tmp_path / "run", None) == whole
+    assert (tmp_path / "run" / "trials.jsonl").read_bytes() == (tmp_path / "whole" / "trials.jsonl").read_bytes()
+
+
 def test_a_device_that_answers_is_asked(tmp_path):
     FakeRunner.slow = staticmethod(lambda call: 1.3)
     result = search(tmp_path / "run", SearchSettings(**{**ALONE, "device": "fake"}))
     assert result.measured is not None
     assert result.measured.latency_ms <= 15.0
     assert result.correction == pytest.approx(1.3, rel=0.03)
+    assert '"key": "candidates ' in (tmp_path / "run" / "journal.jsonl").read_text()  # near-winners, in one go
 
 
 def test_nothing_meets_it(tmp_path):
@@ -148,6 +167,17 @@ def test_every_limit_holds_at_once(tmp_path, home, table_text):
     assert result.size_bytes <= 13e6
     assert result.peak_memory_bytes <= 6.5e6
     assert result.high_ms <= 13
+    assert [(bound.name, bound.limit, bound.unit) for bound in result.bounds] == [
+        ("latency on phone", 15.0, "ms"),
+        ("latency on other", 13.0, "ms"),
+        ("multiply-adds", 3.5e8, "MACs"),
+        ("parameters", 3.4e6, "params"),
+        ("model size", 13.0, "MB"),
+        ("peak memory", 6.5, "MB"),
+    ]
+    assert all(bound.nominal <= bound.upper <= bound.limit for bound in result.bounds)
+    assert [bound.nominal for bound in result.bounds[:4]] == [*2 * [result.predicted_ms], result.macs, result.params]
+    assert json.loads((run / "result.json").read_text())["bounds"][1] == asdict(result.bounds[1])
     assert all(trial.macs <= 3.5e8 and trial.high_ms <= 13 for trial in History.open(run / "trials.jsonl"))
     (home / "latency_tables" / "other.float32.csv").unlink()
     assert search(run, None) == result  # the run keeps the tables that it began with
@@ -185,6 +215,19 @@ def test_a_space_file_is_kept_with_the_run(tmp_path, monkeypatch, home):
     path.unlink()
     assert search(tmp_path / "run", None) == result
     assert result.name.startswith("mine-")
+    assert (result.random_accuracy, result.random_trials) == (0.5, 5)  # its evaluator costs nothing
+
+
+def test_a_third_figure_has_a_column(tmp_path):
+    search(tmp_path / "run", SearchSettings(**ALONE, pareto_third="memory", searcher="nsga2"))
+    with (tmp_path / "run" / "pareto.csv").open() as file:
+        front = list(csv.DictReader(file))
+    space = MnasNetProxySpace()
+    for row in front[:: max(1, len(front) // 3)]:
+        graph = space.decode(list(map(int, row["genotype"].split()))).graph()
+        assert float(row["memory_mb"]) == graph.peak_memory_bytes("float32") / 1e6
+    accuracies = [float(row["accuracy"]) for row in front]
+    assert accuracies != sorted(accuracies)  # a slower and worse network is there, since it needs less memory
 
 
 @pytest.mark.parametrize(

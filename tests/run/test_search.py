@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -297,6 +297,57 @@ def test_a_random_search_that_would_have_to_train_is_not_made_and_its_cost_is_sa
     assert all(each.top1 is None for each in result.published)  # they were published for other images
     print_result(result, tmp_path / "run")
     assert "random networks would be evaluated for about 1 min 20 s too" in capsys.readouterr().out
+
+
+def test_a_random_search_that_is_asked_for_is_made_once(tmp_path, monkeypatch, capsys):
+    from mobilenas.cli.search_output import print_result
+    from mobilenas.evaluators import Evaluation
+    from mobilenas.evaluators.short_training import ShortTraining
+
+    seeds = []
+
+    def evaluate(self, arch, *, seed):
+        seeds.append(seed)
+        return Evaluation(accuracy=0.5 + seed % 1000 / 10_000, seconds=40.0)
+
+    monkeypatch.setattr(ShortTraining, "__call__", evaluate)
+    alone = search(tmp_path / "run", SearchSettings(**QUICK))
+    assert len(seeds) == 2
+    compared = search(tmp_path / "run", None, baseline=True)
+    assert len(seeds) == 4
+    assert compared.random_accuracy == max(0.5 + seed % 1000 / 10_000 for seed in seeds[2:])
+    assert replace(compared, random_accuracy=None, random_trials=0) == alone
+    assert search(tmp_path / "run", None) == compared  # from the journal
+    assert search(tmp_path / "other", SearchSettings(**QUICK, baseline=True)) == compared
+    assert len(seeds) == 8
+    print_result(compared, tmp_path / "run")
+    assert "% with as many trials" in capsys.readouterr().out
+
+
+def test_near_winners_are_measured_together_and_the_best_of_those_that_meet_the_target_wins(tmp_path, monkeypatch):
+    """All are within half a point: the reward at measured latency decides; a resumed run decides the same."""
+    from mobilenas.evaluators import Evaluation
+    from mobilenas.evaluators.short_training import ShortTraining
+
+    def evaluate(self, arch, *, seed):
+        return Evaluation(accuracy=0.6 + seed % 100 / 50_000)
+
+    monkeypatch.setattr(ShortTraining, "__call__", evaluate)
+    run, notes = tmp_path / "run", []
+    result = search(run, SearchSettings(**{**QUICK, "trials": 5}), note=notes.append)
+    assert sum(note.startswith("candidate trial") for note in notes) == 3
+    journal = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+    near = next(line for line in journal if line["key"].startswith("candidates "))
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    best = sorted(trials, key=lambda trial: -trial["accuracy"])[:3]
+    assert near["key"] == "candidates " + " ".join(str(trial["index"]) for trial in best)
+    rewards = [
+        trial["accuracy"] * (each["latency_ms"] / 3.0) ** -0.07
+        for trial, each in zip(best, near["answer"], strict=True)
+    ]
+    assert result.predicted_ms == best[int(np.argmax(rewards))]["latency_ms"]
+    FakeRunner.lose_after = 0
+    assert search(run, None) == result
 
 
 def test_workers_rest_before_the_winner_is_trained(tmp_path, monkeypatch):

@@ -32,4 +32,4 @@ def test_a_damaged_measurement_in_the_journal_is_named(tmp_path, small_space, an
     folder.once("candidate 0", lambda: answer)
     arch = small_space.decode((0,) * len(small_space.decisions))
     with pytest.raises(InputError, match=r"journal\.jsonl: candidate 0"):
-        measure_interleaved(folder, "candidate 0", Device(name="host", runner="host"), arch, b"")
+        measure_interleaved(folder, "candidate 0", Device(name="host", runner="host"), [(arch, b"")])

@@ -1,6 +1,8 @@
+import json
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from mobilenas.errors import FieldError
@@ -9,6 +11,7 @@ from mobilenas.objectives import FeasibleSet
 from mobilenas.searchers.nsga2 import Member, Nsga2, crowding_distances, fronts, survivors
 from mobilenas.searchers.random_search import RandomSearch
 from mobilenas.searchers.searcher import Searcher
+from mobilenas.spaces import Genotypes
 from mobilenas.spaces.nas_bench_macro import NasBenchMacroSpace
 from mobilenas.testing.trials import make_trial
 
@@ -44,10 +47,10 @@ def test_crowding_by_hand() -> None:
 
 def test_of_the_last_front_the_most_alone_survive() -> None:
     members: list[Member] = [
-        ((i,), accuracy, ms) for i, (accuracy, ms) in enumerate(((0, 0), (0.1, 2), (0.6, 3), (1, 4)))
+        ((i,), (accuracy, ms)) for i, (accuracy, ms) in enumerate(((0, 0), (0.1, 2), (0.6, 3), (1, 4)))
     ]
-    members.append(((4,), -1.0, 0.5))
-    assert sorted(genotype[0] for genotype, _, _ in survivors(members, 3)) == [0, 2, 3]
+    members.append(((4,), (-1.0, 0.5)))
+    assert sorted(genotype[0] for genotype, _ in survivors(members, 3)) == [0, 2, 3]
 
 
 def hypervolume(searcher: Searcher, seed: int) -> float:
@@ -70,6 +73,25 @@ def test_its_front_is_ahead_of_random_search() -> None:
     evolved = [hypervolume(Nsga2(FEASIBLE, seed=seed, budget=200), seed) for seed in range(4)]
     drawn = [hypervolume(RandomSearch(FEASIBLE, seed=seed), seed) for seed in range(4)]
     assert min(evolved) > max(drawn)
+
+
+def test_a_third_figure_makes_fronts_and_members_of_its_own() -> None:
+    # b is slower and worse than a, but smaller; c is worse than b in all
+    assert fronts(np.array([3.0, 2.0, 1.0]), np.array([1.0, 2.0, 3.0]), np.array([9.0, 5.0, 6.0])) == [0, 0, 1]
+
+    def choices(genotypes: Genotypes) -> npt.NDArray[np.float64]:
+        return genotypes.sum(axis=1).astype(float)
+
+    feasible = FeasibleSet(FEASIBLE.space, FEASIBLE.mask, choices, third=choices)
+    searcher, same = (Nsga2(feasible, seed=0, population=10) for _ in range(2))
+    for index in range(100):
+        genotype = searcher.ask()
+        # latency is the same for all and accuracy is chance: only the third figure can be improved on
+        searcher.tell(make_trial(index, genotype=genotype, accuracy=(7 * index % 11) / 11, latency_ms=1.0))
+    small = [sum(genotype) for genotype, _ in searcher._population]
+    assert min(small) <= 3  # of 0 to 16, 8 at random
+    same.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
+    assert same.ask() == searcher.ask()
 
 
 @pytest.mark.parametrize(("budget", "population"), [(None, 50), (1000, 50), (100, 20), (12, 4)])

@@ -1,5 +1,6 @@
 """InProcess: one evaluation at a time, here."""
 
+from mobilenas.errors import shorten
 from mobilenas.evaluators.evaluator import Evaluation, Evaluator
 from mobilenas.evaluators.workers.workers import Job, Workers
 
@@ -22,13 +23,17 @@ class InProcess(Workers):
         self._jobs.append(job)
 
     def next_ended(self) -> tuple[Job, Evaluation]:
-        """Evaluates.
+        """Evaluates; what is no evaluation ends as a failed one.
 
         Raises:
             InputError: If the evaluator does not accept the network or its data.
         """
         job = self._jobs.pop(0)
-        return job, self._evaluator(job.arch, seed=job.seed)
+        found: object = self._evaluator(job.arch, seed=job.seed)
+        if isinstance(found, Evaluation):
+            return job, found
+        detail = f"the evaluator gave {shorten(found)}, no Evaluation"
+        return job, Evaluation(accuracy=0.0, status="failed", detail=detail)
 
     def rest(self) -> None:
         """Nothing is held."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, shorten
 from mobilenas.evaluators.evaluator import Evaluation, Evaluator
 from mobilenas.evaluators.workers.workers import Job
 
@@ -82,7 +82,8 @@ class Site(ABC, Generic[W]):
 def answer(evaluator: Evaluator, job: Job) -> Message:
     """What a worker says of a job. After a crash its process must not be used again."""
     try:
-        return evaluator(job.arch, seed=job.seed)
+        found: object = evaluator(job.arch, seed=job.seed)
+        return found if isinstance(found, Evaluation) else Crash(f"the evaluator gave {shorten(found)}, no Evaluation")
     except InputError as error:
         return InputError(str(error))  # its subclasses do not survive the way between processes
     except Exception as error:  # a worker's answer to a bug of the evaluator's, or to a full memory
