@@ -44,7 +44,7 @@ def test_a_search_says_it_even_where_no_terminal_is_and_when_it_goes_on(mobilena
     for arguments in (["--device", "fake", *SEARCH, "--out", run], ["--resume", run]):
         code, _, err = mobilenas("search", *arguments)
         assert code == 0
-        assert err.splitlines() == [SAID]
+        assert SAID in err.splitlines()
     assert SAID in (run / "log.txt").read_text()
 
 
