@@ -53,10 +53,10 @@ def home(tmp_path, monkeypatch, table_text):
 
 
 def of_device(name, table_text):
-    """The fake device's table as one of a device that nobody has measured."""
-    return table_text.replace("# device: fake", f"# device: {name}").replace(
-        "# method: measured", "# method: calibrated"
-    )
+    """The fake device's table as one of a device that nobody has measured, fitted to networks up to 100 ms."""
+    calibrated = table_text.replace("# method: measured", "# method: calibrated")
+    largest = "# calibration_network: largest | 100000.0 | 1000000 | 100000.0\n# calibration_network: "
+    return calibrated.replace("# device: fake", f"# device: {name}").replace("# calibration_network: ", largest)
 
 
 def test_a_phone_that_nobody_can_reach(tmp_path):
