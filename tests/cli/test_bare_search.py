@@ -21,9 +21,10 @@ def test_it_ends_with_a_network_a_front_and_a_file(answer, tmp_path):
 
 
 def test_what_a_person_reads_says_that_nothing_was_trained(mobilenas, tmp_path):
-    code, out, _ = mobilenas("search", "--target-ms", "60", "--trials", "10", "--out", tmp_path / "run")
+    code, out, err = mobilenas("search", "--target-ms", "60", "--trials", "10", "--out", tmp_path / "run")
     assert code == 0
     assert " ms (calibrated, TFLite 2018, 90 % interval " in out
+    assert "277 distinct ops; profiling them takes about" in err
     assert "UNTRAINED: random weights" in out
     assert "it ranks, and is not what full training gives" in out
     assert "nothing: pixel1 does not answer" in out
@@ -45,3 +46,10 @@ def test_it_loads_no_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_search_that_has_found_everything_says_so_without_a_terminal(mobilenas, tmp_path):
+    code, out, err = mobilenas("search", "--target-ms", "17.6", "--trials", "300", "--out", tmp_path / "run")
+    assert code == 0
+    assert "trials: no further network is found that meets the bounds" in err
+    assert "of 300 planned: no further network was found" in out

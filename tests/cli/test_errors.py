@@ -75,7 +75,10 @@ SEARCH = ["search", "--device", "fake", "--data", "digits", "--resolution", "16"
         (["search", "--target-ms", "0", "--device", "fake", "--out", "run"], "target_ms: 0"),
         (["search", "--target-ms", "75", "--out", "run", "--reward", "best"], "unknown reward 'best'"),
         (["search", "--target-ms", "75", "--out", "run", "--reward", "soft", "--hard"], "exclude each other"),
-        (["search", "--target-ms", "75", "--out", "run", "--pareto-third", "size"], "give macs or params"),
+        (
+            ["search", "--target-ms", "75", "--out", "run", "--pareto-third", "latency"],
+            "give macs, params, size, memory",
+        ),
         (["search", "--target-ms", "75", "--out", "run", "--also", "pixel1"], "give DEVICE=MILLISECONDS"),
         (["search", "--target-ms", "75", "--out", "run", "--risk", "0.9"], "risk: 0.9"),
         (["search", "--target-ms", "75", "--out", "run", "--trial-timeout", "9"], "give --workers 1 or more"),
