@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.02, timeout_seconds=30)
 NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, warmup_runs=1, timeout_seconds=60)
-OP_VISITS, NETWORK_VISITS = 3, 12
+OP_VISITS, NETWORK_VISITS = 2, 6
 """Visits that every op and network gets; the latter is a multiple of the former."""
 OVERHEAD_VISITS = 15
 MOST_VISITS = 6

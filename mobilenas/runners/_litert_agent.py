@@ -45,7 +45,7 @@ QUIET = 1.05
 """Times its best that the gate may take in a quiet moment."""
 BURST_NS, WINDOW_NS, FIRST_LOOKS_NS = 5 * 10**6, 20 * 10**9, 3 * 10**8
 LEAST_RUNS = 5
-ENOUGH = 0.3
+ENOUGH = 0.15
 """Of a visit's time, what is enough where all of it was quiet."""
 WHOLE = np.random.RandomState(0).randint(0, 100, 65521)
 
