@@ -99,6 +99,9 @@ def hostile_safetensors(data: bytes, random: Random) -> bytes:
 def hostile_tflite(data: bytes, random: Random) -> bytes:
     """A whole flatbuffer whose tables say what no converter would write."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    model.subgraphs[0].inputs, model.subgraphs[0].outputs = (
+        [int(n) for n in numbers] for numbers in (model.subgraphs[0].inputs, model.subgraphs[0].outputs)
+    )
     for tensor in model.subgraphs[0].tensors:
         tensor.shape = [] if tensor.shape is None else [int(size) for size in tensor.shape]
     for operator in model.subgraphs[0].operators:
@@ -136,7 +139,58 @@ def _change_model(model: Any, random: Random) -> None:
         lambda: _set_constant(model, random),
         lambda: _chain(subgraph, operator, random.choice((10, 300))),
     )
-    random.choice(changes)()
+    random.choice(changes if random.random() < 0.6 else _structural(model, random))()
+
+
+def _structural(model: Any, random: Random) -> tuple[Callable[[], object], ...]:
+    """Changes whose parts are each fine: counts, claims and numbers of readers that no network has."""
+    subgraph = model.subgraphs[0]
+    tensor, operator = random.choice(subgraph.tensors), random.choice(subgraph.operators)
+    return (
+        lambda: operator.outputs.append(_copied(subgraph, operator.outputs[0])),
+        lambda: operator.outputs.append(operator.outputs[0]),
+        lambda: subgraph.outputs.append(_copied(subgraph, random.randrange(len(subgraph.tensors)))),
+        lambda: setattr(subgraph, "outputs", [int(n) for n in subgraph.outputs] * random.choice((2, 900))),
+        lambda: setattr(subgraph, "inputs", [int(n) for n in subgraph.inputs] * random.choice((2, 900))),
+        lambda: _resize(subgraph, random),
+        lambda: _resize(subgraph, random),
+        lambda: setattr(tensor, "shape", [random.choice((1, 3, 1000, 2**20)) for _ in tensor.shape]),
+        lambda: setattr(tensor, "buffer", random.choice(subgraph.tensors).buffer),
+        lambda: _crowd(subgraph, operator, random),
+        lambda: _crowd(subgraph, operator, random),
+        lambda: [setattr(found, "name", "same") for found in subgraph.tensors],
+        lambda: [subgraph.inputs.append(_copied(subgraph, subgraph.inputs[0])) for _ in range(900)],
+    )
+
+
+def _copied(subgraph: Any, tensor: int) -> int:
+    """The number of a new tensor that says the same."""
+    subgraph.tensors.append(copy.copy(subgraph.tensors[tensor]))
+    return len(subgraph.tensors) - 1
+
+
+def _resize(subgraph: Any, random: Random) -> None:
+    """One size becomes another wherever it stands."""
+    sizes = sorted({size for tensor in subgraph.tensors for size in tensor.shape})
+    if sizes:
+        old, new = random.choice(sizes), random.choice((0, 1, 2, 7, 400, 3000, 2**16, 2**28, 2**31 - 1))
+        for tensor in subgraph.tensors:
+            tensor.shape = [new if size == old else size for size in tensor.shape]
+
+
+def _crowd(subgraph: Any, operator: Any, random: Random) -> None:
+    """Many copies of an operator side by side, or of its group with all that the operators before it wrote."""
+    at = subgraph.operators.index(operator)
+    group = subgraph.operators[max(0, at - random.choice((0, 0, 1, 3))) : at + 1]
+    for _ in range(random.choice((20, 300, 3000)) // len(group)):
+        new: dict[int, int] = {}
+        for member in group:
+            follower = copy.copy(member)
+            follower.inputs = [new.get(n, n) for n in member.inputs]
+            follower.outputs = [new.setdefault(n, _copied(subgraph, n)) for n in member.outputs]
+            subgraph.operators.append(follower)
+    if random.random() < 0.5:
+        subgraph.outputs = [subgraph.operators[-1].outputs[0]]
 
 
 def _chain(subgraph: Any, operator: Any, count: int) -> None:

@@ -56,7 +56,11 @@ LIGHT_ROOMS = {
         "history",
     ),
 }
-SCRIPTS = {"mobilenas.runners._litert_agent", "mobilenas.runners._board_supervisor"}
+SCRIPTS = {
+    "mobilenas.runners._litert_agent",
+    "mobilenas.runners._onnx_agent",
+    "mobilenas.runners._board_supervisor",
+}
 """Run elsewhere, never imported."""
 HEAVY = ("torch", "torchvision", "accelerate", "sklearn", "pandas", "PIL")
 SEARCHERS_USERS = {"searchers", "run", "cli", "testing"}

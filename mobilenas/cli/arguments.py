@@ -72,6 +72,11 @@ def resolve_model(name: str) -> Arch | Network:
     return _foreign(name, None)[0] if ":" in name else models.get(name)
 
 
+def is_published(name: str) -> bool:
+    """Whether a MODEL argument is the name of a published network, and no file and no module."""
+    return ":" not in name and not name.endswith((".json", ".config", ".tflite"))
+
+
 def resolve_weights(
     name: str, weights: str | None, *, resolution: int | None = None, num_classes: int | None = None
 ) -> tuple[Arch | Network, Weights | None]:

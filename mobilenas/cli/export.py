@@ -1,5 +1,6 @@
 """Writes a network as a file for phones, and checks it."""
 
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,7 +71,7 @@ def run(
         max_drop=max_drop,
         seed=seed,
     )
-    _check_fit(settings, out, format, data)
+    _check_fit(settings, out, format, data, verify)
     if via is not None:
         refused = {f"--format {format}": format != "tflite", f"--dtype {dtype}": dtype != "float32", "--data": data}
         name, found = _converted(via, model, weights, refused, verify)
@@ -86,7 +87,9 @@ def run(
         checks = {"verification": found.report.to_dict()} if verify else {}
         print_json({**size, **found.quantization, **checks})
     else:
-        _print(out, found, model if via is None else f"{model} --via {via}", verify)
+        given = {"--weights": weights, "--data": data, "--via": via}
+        options = [word for name, value in given.items() if value is not None for word in (name, value)]
+        _print(out, found, settings, [model, *options], verify)
 
 
 def _written(
@@ -113,8 +116,14 @@ def _converted(
     return module.name, converted_export(module, verify=verify)
 
 
-def _check_fit(settings: ExportSettings, out: Path, format: str, data: str | None) -> None:
+def _check_fit(settings: ExportSettings, out: Path, format: str, data: str | None, verify: bool) -> None:
     """Options that say nothing here are refused, not ignored."""
+    if settings.calibration_images != CALIBRATION_IMAGES and (settings.dtype != "int8" or data is None):
+        raise InputError("--calibration-images belongs to --dtype int8 with --data; give both")
+    if settings.seed and (settings.dtype != "int8" or data is None):
+        raise InputError("--seed belongs to --dtype int8 with --data, whose images it draws; give both")
+    if settings.max_drop != MAX_DROP and (data is None or not verify):
+        raise InputError("--max-drop belongs to --data, whose test images the file is checked on; give both")
     if format == "onnx" and settings.dtype != "float32":
         raise InputError(f"onnx files are float32, not {settings.dtype}; give --format tflite for {settings.dtype}")
     if settings.float_io and settings.dtype != "int8":
@@ -162,10 +171,12 @@ def _onnx(
     metadata = None if data is None else metadata_of(data, arch)
     model = write_onnx(arch.graph(), weights, description=f"mobilenas {arch.name}", metadata=metadata)
     labelled = None if data is None else held_out(data.test, max_drop)
-    return CheckedFile(model, verify_onnx(model, arch.graph(), weights, labelled=labelled) if verify else Report(()))
+    if not verify:
+        return CheckedFile(model, Report(()))
+    return CheckedFile(model, verify_onnx(model, arch.graph(), weights, labelled=labelled, metadata=metadata))
 
 
-def _print(out: Path, found: CheckedFile, model: str, verify: bool) -> None:
+def _print(out: Path, found: CheckedFile, settings: ExportSettings, against: list[str], verify: bool) -> None:
     quantization: dict[str, Any] = found.quantization
     if quantization:
         sample = quantization["calibration"]
@@ -177,4 +188,11 @@ def _print(out: Path, found: CheckedFile, model: str, verify: bool) -> None:
     if verify:
         for check in found.report.checks:
             print(f"{check.name}: {check.found} ({check.wanted})")
-    print(f"{out}: {len(found.model):,} bytes; check it again: mobilenas verify {out} --against {model}")
+    again = ["mobilenas", "verify", str(out), "--against", *against]
+    if settings.dtype != "float32":
+        again += ["--dtype", settings.dtype]
+    if settings.max_drop != MAX_DROP:
+        again += ["--max-drop", f"{settings.max_drop:g}"]
+    flags = {"--float-io": settings.float_io, "--fine-tuned": quantization.get("fine_tuned", False)}
+    again += [flag for flag, given in flags.items() if given]
+    print(f"{out}: {len(found.model):,} bytes; check it again: {shlex.join(again)}")

@@ -14,6 +14,7 @@ from mobilenas.cli.search_bars import search_bars
 from mobilenas.cli.search_output import print_result
 from mobilenas.errors import InputError, shorten
 from mobilenas.registry import unknown
+from mobilenas.runners import Device
 
 if TYPE_CHECKING:
     from mobilenas.run.settings import RewardName, ThirdName
@@ -104,6 +105,7 @@ def run(
             "for example: mobilenas search --target-ms 75"
         )
     from mobilenas.run import SearchSettings, search
+    from mobilenas.run.dtypes import AUTO, only_words, possible_dtypes
 
     settings = None
     if target_ms is not None:
@@ -136,6 +138,10 @@ def run(
             trial_timeout=trial_timeout,
             seed=seed,
         )
+        if dtype == AUTO:
+            possible = possible_dtypes(Device.load(device))
+            if len(possible) == 1:
+                note(only_words(device, possible[0]))
     folder = resume or out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     say = note if sys.stderr.isatty() else LOG.info
     with search_bars(device) as (progress, watch):

@@ -1,18 +1,34 @@
 """Trains a network on labelled images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobilenas.cli.arguments import Data, Dtype, Json, Model, Resolution, WeightsSource, check_dtype, resolve_weights
-from mobilenas.cli.output import print_json, print_table, progress_bar
+from mobilenas.cli.arguments import (
+    Data,
+    Dtype,
+    Json,
+    Model,
+    Resolution,
+    WeightsSource,
+    check_dtype,
+    is_published,
+    resolve_model,
+    resolve_weights,
+)
+from mobilenas.cli.output import note, print_json, print_table, progress_bar
 from mobilenas.errors import InputError
 from mobilenas.extras import require
 from mobilenas.runners.host import wait_while_host_is_measured
 from mobilenas.settings import check
 from mobilenas.storage import exclusive_folder, write_atomically, write_json
 from mobilenas.verification.checked_export import ExportSettings, checked_export
+
+if TYPE_CHECKING:
+    from mobilenas.arch import Arch
+    from mobilenas.graph import Network
+    from mobilenas.training import ImageData
 
 
 def run(
@@ -34,7 +50,9 @@ def run(
     from mobilenas.nn import GraphModule, save_weights, set_weights, state_arrays
     from mobilenas.training import accuracy, default_recipe, load_data, train
 
-    images = load_data(data, resolution=resolution, seed=seed)
+    given = None if is_published(model) else resolve_model(model)
+    images = load_data(data, resolution=resolution or (given.resolution if given else None), seed=seed)
+    _check_classes(model, given, images)
     arch, state = resolve_weights(model, weights, resolution=images.resolution, num_classes=images.num_classes)
     recipe = default_recipe(len(images.train), images.resolution, epochs or None)
     module = GraphModule(arch.graph(), seed=seed)
@@ -85,3 +103,19 @@ def run(
         print_table(("", ""), list(document.items()))
         files = f"{document['arch']} --weights {document['weights']} --data {data}"
         print(f"in another form: mobilenas export {files} --dtype int8 --out int8.tflite")
+
+
+def _check_classes(model: str, given: "Arch | Network | None", images: "ImageData") -> None:
+    """A file is trained as it is; of other networks, the classifier follows the data.
+
+    Raises:
+        InputError: If an architecture file has another number of classes than the data.
+    """
+    if given is not None and model.endswith(".json"):
+        if given.num_classes != images.num_classes:
+            raise InputError(
+                f"{model} has {given.num_classes} classes and {images.name} has {images.num_classes}; "
+                f'give "num_classes": {images.num_classes} in the file, or other data'
+            )
+    elif given is None or given.num_classes != images.num_classes:
+        note(f"{model} with the {images.num_classes} classes of {images.name}, at {images.resolution} pixels")

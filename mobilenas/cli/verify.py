@@ -19,7 +19,7 @@ from mobilenas.cli.arguments import (
 from mobilenas.cli.converter import Via, open_module, warn_of_delegates
 from mobilenas.cli.output import note, print_json, print_table
 from mobilenas.errors import InputError
-from mobilenas.export import random_weights
+from mobilenas.export import Metadata, random_weights
 from mobilenas.extras import require
 from mobilenas.graph import Network, OpGraph
 from mobilenas.latency import LatencyPredictor, load_table, steady_runner
@@ -36,6 +36,10 @@ def run(
     weights: WeightsSource = None,
     dtype: Dtype = "float32",
     float_io: Annotated[bool, typer.Option("--float-io", help="It was exported with --float-io.")] = False,
+    fine_tuned: Annotated[
+        bool,
+        typer.Option("--fine-tuned", help="It was exported with --fine-tune: its classes may be others, but right."),
+    ] = False,
     data: OptionalData = None,
     max_drop: Annotated[
         float, typer.Option(help="Accuracy it may lose on the test images of --data; 0.01 is one point.")
@@ -58,6 +62,8 @@ def run(
     check_drop(max_drop)
     if data is None and max_drop != MAX_DROP:
         raise InputError("--max-drop belongs to --data, whose test images accuracy is compared on; give both")
+    if fine_tuned and dtype != "int8":
+        raise InputError(f"--fine-tuned belongs to int8, and this is {dtype}; leave it out, or give --dtype int8")
     target = resolve_device(device) if device is not None or target_ms is not None else None
     if target is not None:
         open_runner(target).unit.check_is_time(f"device {target.name}")
@@ -81,18 +87,26 @@ def run(
         arch, state = resolve_weights(against, weights)
         graph = arch.graph()
         state = random_weights(graph) if state is None else state
-        labelled = _labelled(data, arch, max_drop)
+        labelled, metadata = _labelled(data, arch, max_drop)
         if file.suffix == ".onnx":
             if target is not None or float_io or dtype != "float32":
                 raise InputError(
                     f"{file}: an ONNX file is float32 and not timed; leave out --device, --dtype and --float-io"
                 )
-            report = verify_onnx(model, graph, state, labelled=labelled)
+            report = verify_onnx(model, graph, state, labelled=labelled, metadata=metadata)
         else:
-            compared = None if dtype == "int8" and labelled is None else state
-            if compared is None:
-                note("what an int8 file computes is checked on real images only; give --data")
-            report = verify_file(model, graph, compared, dtype=dtype, float_io=float_io, labelled=labelled)
+            if dtype == "int8" and labelled is None:
+                note("of an int8 file, weights are compared; what it computes is checked on real images: give --data")
+            report = verify_file(
+                model,
+                graph,
+                state,
+                dtype=dtype,
+                float_io=float_io,
+                labelled=labelled,
+                fine_tuned=fine_tuned,
+                metadata=metadata,
+            )
     if max_size_mb is not None:
         small = len(model) <= 1e6 * max_size_mb
         report = Report((*report.checks, Check("size limit", small, f"{len(model):,} bytes", f"{max_size_mb:g} MB")))
@@ -107,15 +121,16 @@ def run(
     report.require(str(file))
 
 
-def _labelled(data: str | None, arch: Arch | Network, max_drop: float) -> Labelled | None:
+def _labelled(data: str | None, arch: Arch | Network, max_drop: float) -> tuple[Labelled, Metadata] | tuple[None, None]:
+    """The images that a file is judged on, and what it should say of them."""
     if data is None:
-        return None
+        return None, None
     require("torch", "train")
     from mobilenas.training import load_data
 
     images = load_data(data, resolution=arch.resolution)
-    metadata_of(images, arch)  # it must be that network's data
-    return held_out(images.test, max_drop)
+    metadata = metadata_of(images, arch)  # it must be that network's data
+    return held_out(images.test, max_drop), metadata
 
 
 def _of_converter(

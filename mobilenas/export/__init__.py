@@ -3,6 +3,7 @@
 from mobilenas.export.excerpt import Excerpt
 from mobilenas.export.lowering import DTYPES, lower
 from mobilenas.export.metadata import Metadata
+from mobilenas.export.metadata_reader import metadata_of_entries, read_metadata
 from mobilenas.export.onnx_writer import OPSET, write_onnx
 from mobilenas.export.ranges import Ranges
 from mobilenas.export.reader import TfliteNetwork, counted, read_tflite
@@ -25,9 +26,11 @@ __all__ = [
     "expected_operators",
     "folded_network",
     "lower",
+    "metadata_of_entries",
     "op_file_bytes",
     "output_shapes",
     "random_weights",
+    "read_metadata",
     "read_tflite",
     "read_weights",
     "write_micro_model",

@@ -16,6 +16,9 @@ from mobilenas.graph import OpSpec
 COMMUTES = frozenset({"ADD", "MUL"})
 MAX_GROUP = 100
 """Operators of one op; a concatenation of 400 tensors has as many."""
+LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255)}
+VALUES_A_STEP = 1000
+"""Values that are compared in about the time in which one operator is lowered and compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +94,18 @@ class _Match:
             return self.wiring.integers(tensor) == wanted.ravel().tolist()
         source = self.wiring.file.tensors[self.wiring.sources[tensor]]
         size = math.prod(source.shape)
-        if size != wanted.size and (wanted.size != 1 or not self.wiring.uniform(tensor)):
+        if size != wanted.size != 1:
             return False
-        values, step = self.wiring.reals(tensor).ravel(), max(source.scale, default=0.0)
-        if len(source.scale) == 1 and source.type in ("INT8", "UINT8"):
-            scale, zero_point, limits = source.scale[0], (source.zero_point or (0,))[0], np.iinfo(source.type.lower())
-            low, high = scale * float(limits.min - zero_point), scale * float(limits.max - zero_point)
-            wanted = np.clip(wanted, low, high)
-        return bool(np.allclose(values, wanted.ravel(), rtol=1e-3, atol=0.51 * step + 1e-7))
+        low, high = -math.inf, math.inf
+        if len(source.scale) == 1 and source.type in LIMITS:
+            low, high = (source.scale[0] * (n - next(iter(source.zero_point), 0)) for n in LIMITS[source.type])
+        near = 0.51 * max(source.scale, default=0.0) + 1e-7
+        if not any(wanted.strides):  # one number, however often
+            number = min(max(float(wanted.flat[0]), low), high)
+            return self.wiring.uniform(tensor) and abs(self.wiring.number(tensor) - number) <= near + 1e-3 * abs(number)
+        self.wiring.spend(size / VALUES_A_STEP)
+        values = self.wiring.reals(tensor).ravel()
+        return bool(np.allclose(values, np.clip(wanted.ravel(), low, high), rtol=1e-3, atol=near))
 
 
 def lowered_group(wiring: Wiring, index: int, *specs: OpSpec) -> Group | None:
@@ -110,6 +117,7 @@ def lowered_group(wiring: Wiring, index: int, *specs: OpSpec) -> Group | None:
     for dtype in ("int8", "float32") if quantized else ("float32", "int8"):
         for spec in specs:
             pattern = lower(spec, dtype)
+            wiring.spend(len(pattern))
             match = _Match(wiring, pattern)
             last = max(number for number, op in enumerate(pattern) if op.code != "RESHAPE")
             if len(pattern) <= MAX_GROUP and match.operator(last, index):

@@ -11,7 +11,7 @@ from mobilenas.export.pattern import Group
 from mobilenas.export.raising import RAISED, first_channel, fused
 from mobilenas.export.recognition import recognised
 from mobilenas.export.tflite_file import MAX_OPERANDS, FileOperator, TfliteFile
-from mobilenas.export.wiring import Wiring, computes_sizes
+from mobilenas.export.wiring import TooMuchWorkError, Wiring, computes_sizes
 from mobilenas.graph import WEIGHTED, OpGraph, OpKind, OpNode, OpSpec, Shape
 
 ARITHMETIC = frozenset({"ADD", "SUB", "MUL", "DIV"})
@@ -68,7 +68,10 @@ def read_tflite(data: bytes) -> TfliteNetwork:
     wiring = Wiring.of(file)
     _check_known(wiring)
     reading = _Reading(wiring)
-    graph = reading.graph()
+    try:
+        graph = reading.graph()
+    except TooMuchWorkError as error:
+        raise InputError(str(error)) from error
     return TfliteNetwork(
         graph=graph,
         dtype=_dtype(wiring, reading.weighted),
@@ -91,6 +94,8 @@ def _check_known(wiring: Wiring) -> None:
         known = operator.code in RAISED or operator.code in PARTS or operator.code == "SOFTMAX"
         if known and not (least <= len(given) <= most and min(given[:least]) >= 0):
             raise InputError(f"damaged: operator {index} ({operator.code}) has the operands {shorten(list(given))}")
+        if len(operator.outputs) != 1 and not computes_sizes(wiring.file, operator):
+            raise InputError(f"operator {index} ({operator.code}): writes {len(operator.outputs)} tensors, not one")
 
 
 def _is_known(wiring: Wiring, operator: FileOperator) -> bool:
@@ -121,6 +126,7 @@ class _Reading:
         self._shapes: list[Shape] = []
         self._nodes: list[OpNode] = []
         self._names: set[str] = set()
+        self._numbers: Counter[str] = Counter()
         self._weight_names: dict[int, str] = {}
         self.left_out: Counter[str] = Counter()
         self.weighted: list[FileOperator] = []
@@ -161,8 +167,6 @@ class _Reading:
                 if operator.code in ARITHMETIC and len(self._wiring.operands(operator)) == 1:
                     continue
                 raise InputError(f"operator {index} ({operator.code}): {error}") from error
-            if len(operator.outputs) != 1:
-                raise InputError(f"operator {index} ({operator.code}): writes {len(operator.outputs)} tensors, not one")
             groups[index] = group
             taken |= group.operators
         return groups
@@ -219,17 +223,16 @@ class _Reading:
 
     def _image(self, tensor: int) -> int:
         """An input, or what a first TRANSPOSE to channels last makes of it."""
-        for operator in self._file.operators:
-            if operator.code == "TRANSPOSE" and operator.inputs[:1] == (tensor,):
-                return operator.outputs[0]
-        return tensor
+        operator = self._file.first_readers.get(("TRANSPOSE", tensor))
+        return tensor if operator is None else operator.outputs[0]
 
     def _name(self, tensor: int) -> str:
         """The tensor's name, with a number where it was there before."""
         first = self._file.tensors[tensor].name or "op"
-        name, number = first, 1
+        name = first
         while name in self._names:
-            name, number = f"{first}_{number}", number + 1
+            self._numbers[first] += 1
+            name = f"{first}_{self._numbers[first]}"
         self._names.add(name)
         return name
 

@@ -11,15 +11,14 @@ from dataclasses import replace
 
 from mobilenas.errors import InputError
 from mobilenas.export.lowering import MAX_CONCATENATED
-from mobilenas.export.pattern import MAX_GROUP, Group, lowered_group
+from mobilenas.export.pattern import MAX_GROUP, VALUES_A_STEP, Group, lowered_group
 from mobilenas.export.raising import fused, padding_amounts, pair, raise_operator, windowed
 from mobilenas.export.tflite_file import FileOperator
+from mobilenas.export.windows import windows_are_equal
 from mobilenas.export.wiring import Wiring
-from mobilenas.graph import OpKind, OpSpec
+from mobilenas.graph import OpKind, OpSpec, Shape
 from mobilenas.graph.kind import Padding, Pair
 
-MAX_POOL_PIXELS = 2**22
-"""Of an image whose average pools are looked for: `lower` counts the real pixels of every window."""
 LOWEST = {"f": -1e30, "i": -128, "u": 0}
 """What padding must be so that it is never the largest, by the kind of its type."""
 
@@ -100,12 +99,20 @@ def _average(wiring: Wiring, index: int) -> Group | None:
 
 def _pooled(wiring: Wiring, index: int, read: OpSpec) -> Group | None:
     """The pool that a depthwise convolution with equal weights is, or that it and the MUL behind it are."""
-    last = wiring.file.operators[index]
-    pixels = math.prod(n + sum(pads) for n, pads in zip(read.in_shapes[0], read.explicit_padding, strict=False))
-    if pixels > MAX_POOL_PIXELS or read.dilation != (1, 1) or read.out_channels != read.in_shapes[0][2]:
+    wiring.spend(sum(read.out_shape[:2]) / VALUES_A_STEP)
+    last, scaled = wiring.file.operators[index], not windows_are_equal(read)
+    if scaled != (last.code == "MUL") or read.dilation != (1, 1) or read.out_channels != read.in_shapes[0][2]:
         return None
+    constants = [tensor for tensor in last.inputs if wiring.is_constant(tensor)]
+    if scaled and not any(_values(wiring, tensor) == math.prod(read.out_shape[:2]) for tensor in constants):
+        return None  # before `lower` makes the map of as many pixels
     kinds = [OpKind.AVG_POOL2D, OpKind.MAX_POOL2D] if read.kernel_size == (1, 1) else [OpKind.AVG_POOL2D]
     return lowered_group(wiring, index, *(replace(read, kind=kind, activation=fused(last)) for kind in kinds))
+
+
+def _values(wiring: Wiring, tensor: int) -> int:
+    """How many values of a constant stand in the file."""
+    return wiring.file.constant(wiring.sources[tensor]).size
 
 
 def _max_pool(wiring: Wiring, index: int) -> Group | None:
@@ -155,9 +162,17 @@ def _joined(wiring: Wiring, tensor: int) -> tuple[int, int, Pair] | None:
     images, axis = wiring.operands(operator), operator.options["axis"]
     if len(images) != 1 or axis not in (1, 2) or len(operator.inputs) == 1:
         return None
-    sizes = [wiring.shape(t)[int(axis == 2)] for t in operator.inputs]
-    at = operator.inputs.index(images[0])
-    return images[0], 1 if axis == 1 else 2, (sum(sizes[:at]), sum(sizes[at + 1 :]))
+    at, axis = operator.inputs.index(images[0]), 1 if axis == 1 else 2
+    shapes = [wiring.shape(tensor) for tensor in operator.inputs]
+    if any(_without(shape, axis) != _without(shapes[at], axis) for shape in shapes):
+        return None
+    sizes = [shape[axis - 1] for shape in shapes]
+    return images[0], axis, (sum(sizes[:at]), sum(sizes[at + 1 :]))
+
+
+def _without(shape: Shape, axis: int) -> tuple[int, ...]:
+    """A shape but for its height (axis 1) or its width (2)."""
+    return shape[: axis - 1] + shape[axis:]
 
 
 def _concat(wiring: Wiring, index: int) -> Group | None:
@@ -179,8 +194,8 @@ def _concat(wiring: Wiring, index: int) -> Group | None:
 def _upsample(wiring: Wiring, index: int) -> Group | None:
     """Pixels, rows or both that stand several times side by side; a RESHAPE behind them makes an image of it."""
     operators, (out,) = wiring.file.operators, wiring.file.operators[index].outputs
-    behind = next((later for later in operators[index:] if later.inputs[:1] == (out,)), None)
-    if len(wiring.file.tensors[out].shape) != 3 or behind is None:
+    behind = wiring.file.first_readers.get(("RESHAPE", out))
+    if not _repeats(wiring, operators[index]) or behind is None or wiring.sources[behind.outputs[0]] != out:
         return None
     height, width, channels = wiring.shape(behind.outputs[0])
     specs: list[OpSpec] = []
@@ -189,7 +204,10 @@ def _upsample(wiring: Wiring, index: int) -> Group | None:
         image = wiring.image(operators[at].inputs[0])
         if len(wiring.file.tensors[image].shape) != 3:
             rows, columns, _ = shape = wiring.shape(image)
-            specs.append(OpSpec(OpKind.UPSAMPLE, (shape,), channels, stride=(height // rows, width // columns)))
+            stride = height // rows, width // columns
+            if sum(stride) > MAX_GROUP * MAX_CONCATENATED:
+                break  # before `lower` makes as many operands
+            specs.append(OpSpec(OpKind.UPSAMPLE, (shape,), channels, stride=stride))
         at = wiring.producer(image)
     return lowered_group(wiring, index, *reversed(specs))
 

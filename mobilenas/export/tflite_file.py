@@ -12,8 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from mobilenas.errors import InputError
 from mobilenas.export.flatbuffer_view import FlatbufferTable
 
-MAX_PARTS = 50_000
-"""Tensors, operators or buffers of one file; the largest published networks have a few thousand."""
+MAX_PARTS, MAX_OPERATORS = 50_000, 5000
+"""Tensors or buffers of one file, and operators; the largest published networks have a few thousand."""
 MAX_OPERANDS, MAX_DIMENSIONS, MAX_CHANNELS = 1000, 8, 2**20
 
 
@@ -152,7 +152,7 @@ class TfliteFile:
         found = cls(
             data=data,
             tensors=tuple(_tensor(table) for table in subgraph.tables(0, MAX_PARTS)),
-            operators=tuple(_operator(table, codes) for table in subgraph.tables(3, MAX_PARTS)),
+            operators=tuple(_operator(table, codes) for table in subgraph.tables(3, MAX_OPERATORS)),
             inputs=subgraph.numbers(1, "i", MAX_OPERANDS),
             outputs=subgraph.numbers(2, "i", MAX_OPERANDS),
             buffers=tuple(_buffer(table) for table in model.tables(4, MAX_PARTS)),
@@ -182,6 +182,11 @@ class TfliteFile:
     def producers(self) -> dict[int, int]:
         """The operator that writes a tensor, by the tensor's number."""
         return {tensor: i for i, operator in enumerate(self.operators) for tensor in operator.outputs}
+
+    @cached_property
+    def first_readers(self) -> dict[tuple[str, int], FileOperator]:
+        """The first operator of a code whose first operand is a tensor, by the code and the tensor's number."""
+        return {(found.code, found.inputs[0]): found for found in reversed(self.operators) if found.inputs}
 
     def _check_numbers(self) -> None:
         count = len(self.tensors)

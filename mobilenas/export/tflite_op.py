@@ -1,10 +1,16 @@
 """TfliteOp: one TFLite operator, and what it reads."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
+from mobilenas.errors import InputError
+
+MAX_VALUES = 2**31 - 1
+"""Of one tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,17 @@ class Constant:
     """A constant tensor."""
 
     value: npt.NDArray[np.generic]
+
+
+def repeated(value: float, *sizes: int) -> Constant:
+    """A float32 tensor of one number; it takes the memory of that number, whatever its sizes.
+
+    Raises:
+        InputError: If nothing can have as many values.
+    """
+    if math.prod(sizes) > MAX_VALUES:
+        raise InputError(f"a constant of the shape {list(sizes)} is too large")
+    return Constant(np.broadcast_to(np.float32(value), sizes))
 
 
 Operand = Input | Result | Parameter | Constant

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from mobilenas.export.tflite_op import Constant, Input, Operand, Result, TfliteOp
+from mobilenas.export.tflite_op import Constant, Input, Operand, Result, TfliteOp, repeated
 from mobilenas.graph import OpKind, OpSpec, Shape
 
 
@@ -71,21 +72,33 @@ def average_by_convolution(spec: OpSpec) -> tuple[TfliteOp, ...]:
     Where some windows have fewer real pixels than others, it divides by the largest number, and a multiplication by a
     constant map, nowhere below 1, makes that up.
     """
-    height, width, _ = spec.in_shapes[0]
-    real = np.pad(np.ones((height, width), np.float32), spec.explicit_padding)
-    rows, columns, channels = spec.out_shape
-    windows = np.lib.stride_tricks.sliding_window_view(real, spec.kernel_size)[:: spec.stride[0], :: spec.stride[1]]
-    counts = np.maximum(windows.sum((2, 3))[:rows, :columns], 1).reshape(1, rows, columns, 1)
-    most = counts.max()
-    kernel = Constant(np.full((1, *spec.kernel_size, channels), 1 / most, np.float32))
-    operands = (kernel, Constant(np.zeros(channels, np.float32)))
+    channels = spec.out_channels
+    rows, columns = (real_pixels(spec, axis).astype(np.float32) for axis in (0, 1))
+    most = np.maximum(rows.max() * columns.max(), 1)
+    operands = (repeated(1 / most, 1, *spec.kernel_size, channels), repeated(0, channels))
     options = {"depthMultiplier": 1, **dilation(spec)}
-    if counts.min() == most:
+    if windows_are_equal(spec):
         return windowed(spec, "DEPTHWISE_CONV_2D", operands, options)
     *before, means = windowed(replace(spec, activation="none"), "DEPTHWISE_CONV_2D", operands, options)
-    border = Constant(most / counts)
+    border = Constant(most / np.maximum(np.outer(rows, columns), 1).reshape(1, len(rows), len(columns), 1))
     scaled = binary("MUL", Result(len(before)), border, spec.out_shape, spec.activation)
     return *before, means, scaled
+
+
+def real_pixels(spec: OpSpec, axis: int) -> npt.NDArray[np.int64]:
+    """How many rows (axis 0) or columns (1) of each window are no padding; a window has as many pixels as both say."""
+    size, (before, _) = spec.in_shapes[0][axis], spec.explicit_padding[axis]
+    starts = np.arange(spec.out_shape[axis]) * spec.stride[axis] - before
+    ends = np.minimum(starts + spec.kernel_size[axis], size)
+    found: npt.NDArray[np.int64] = np.maximum(ends - np.maximum(starts, 0), 0)
+    return found
+
+
+def windows_are_equal(spec: OpSpec) -> bool:
+    """Whether all windows have as many real pixels; one with none counts as one with one."""
+    counts = [real_pixels(spec, axis) for axis in (0, 1)]
+    least, most = (int(np.prod([pick(found) for found in counts])) for pick in (np.min, np.max))
+    return max(least, 1) == max(most, 1)
 
 
 def _skipping_max_pool(spec: OpSpec) -> tuple[TfliteOp, ...]:
@@ -116,8 +129,7 @@ def _skipping_max_pool(spec: OpSpec) -> tuple[TfliteOp, ...]:
 def _picked(spec: OpSpec, operand: Operand, activation: str = "none") -> TfliteOp:
     """Every stride-th pixel, by a depthwise convolution of one pixel."""
     channels = spec.out_channels
-    ones = Constant(np.ones((1, 1, 1, channels), np.float32))
-    zeros = Constant(np.zeros(channels, np.float32))
+    ones, zeros = repeated(1, 1, 1, 1, channels), repeated(0, channels)
     options = {
         "padding": "VALID",
         "strideH": spec.stride[0],
@@ -149,4 +161,4 @@ def _lowest_around(spec: OpSpec) -> tuple[TfliteOp, ...]:
 def _lowest(shape: Sequence[int], axis: int, count: int) -> tuple[Constant, ...]:
     sizes = [1, *shape]
     sizes[axis + 1] = count
-    return (Constant(np.full(sizes, np.finfo(np.float32).min, np.float32)),) if count else ()
+    return (repeated(float(np.finfo(np.float32).min), *sizes),) if count else ()

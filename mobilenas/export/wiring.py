@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mobilenas.errors import InputError
 from mobilenas.export.tflite_file import FileOperator, TfliteFile
+from mobilenas.export.tflite_op import MAX_VALUES
 from mobilenas.graph import Shape
 
 KEEPS_VALUES = frozenset({"RESHAPE", "QUANTIZE", "DEQUANTIZE", "SQUEEZE", "EXPAND_DIMS"})
@@ -24,20 +25,26 @@ class Wiring:
         file: The file.
         sources: By tensor, the one in which its values first appear.
         readers: By source, the operators that read it.
+        images: By tensor, the first of those that hold the same values, up to itself, that is one image or vector.
     """
 
     file: TfliteFile
     sources: dict[int, int]
     readers: dict[int, list[int]]
+    images: dict[int, int]
 
     @classmethod
     def of(cls, file: TfliteFile) -> "Wiring":
         """Follows every tensor to where its values come from.
 
         Raises:
-            InputError: If an operator reads what is not there yet, or writes what is there already.
+            InputError: If an operator reads what is not there yet, writes what is there already or has no size, or an
+                output of the network is written by none.
         """
         sources = {tensor: tensor for tensor in file.inputs}
+        images = {tensor: tensor for tensor in file.inputs if _is_image(file, tensor)}
+        for tensor in file.inputs:
+            _check_size(file, tensor)
         readers: dict[int, list[int]] = {}
         for index, operator in enumerate(file.operators):
             for tensor in operator.inputs:
@@ -45,17 +52,30 @@ class Wiring:
                     if not file.is_constant(tensor):
                         raise InputError(f"damaged: operator {index} ({operator.code}) reads what is not there yet")
                     sources[tensor] = tensor
+                    if _is_image(file, tensor):
+                        images[tensor] = tensor
             if any(tensor in sources for tensor in operator.outputs) or not operator.outputs:
                 raise InputError(
                     f"damaged: operator {index} ({operator.code}) writes nothing, or what is there already"
                 )
             sources.update((tensor, tensor) for tensor in operator.outputs)
+            is_size = computes_sizes(file, operator)
+            for tensor in () if is_size else operator.outputs:
+                _check_size(file, tensor)
+            (out, *_), before = operator.outputs, next(iter(operator.inputs), -1)
             if _keeps_values(file, operator):
-                sources[operator.outputs[0]] = sources[operator.inputs[0]]
-            elif not computes_sizes(file, operator):
+                sources[out] = sources[before]
+                if before in images or _is_image(file, out):
+                    images[out] = images.get(before, out)
+                continue
+            images.update((tensor, tensor) for tensor in operator.outputs if _is_image(file, tensor))
+            if not is_size:
                 for tensor in {sources[tensor] for tensor in operator.inputs if tensor >= 0}:
                     readers.setdefault(tensor, []).append(index)
-        return cls(file, sources, readers)
+        for tensor in file.outputs:
+            if tensor not in sources:
+                raise InputError(f"damaged: the output {file.tensors[tensor].name!r} is written by no operator")
+        return cls(file, sources, readers, images)
 
     def is_constant(self, tensor: int) -> bool:
         """Whether a tensor's values stand in the file."""
@@ -85,13 +105,7 @@ class Wiring:
 
     def image(self, tensor: int) -> int:
         """Of the tensors that hold the same values, the first that is one image or vector: what a flattening read."""
-        found = tensor
-        while tensor != self.sources[tensor]:
-            tensor = self.file.operators[self.file.producers[tensor]].inputs[0]
-            shape = self.file.tensors[tensor].shape
-            if len(shape) in (2, 4) and shape[0] == 1:
-                found = tensor
-        return found
+        return self.images.get(tensor, tensor)
 
     def integers(self, tensor: int) -> list[int]:
         """The values of a small constant of whole numbers, flat.
@@ -121,18 +135,59 @@ class Wiring:
         zero_point = found.zero_point[0] if found.zero_point else 0  # per-channel ones are all 0
         return (stored.astype(np.float32) - np.float32(zero_point)) * np.array(found.scale, np.float32).reshape(shape)
 
+    def number(self, tensor: int) -> float:
+        """The number that all values of a uniform constant are."""
+        found, stored = self.file.tensors[self.sources[tensor]], self.file.constant(self.sources[tensor])
+        first = np.float32(stored.flat[0])
+        if stored.dtype.kind == "f" or not found.scale:
+            return float(first)
+        return float((first - np.float32(next(iter(found.zero_point), 0))) * np.float32(found.scale[0]))
+
     def uniform(self, tensor: int) -> bool:
         """Whether all values of a constant are equal."""
-        found = self.file.tensors[self.sources[tensor]]
-        if found.buffer not in self._uniform:
-            stored = self.file.constant(self.sources[tensor])
-            self._uniform[found.buffer] = stored.size > 0 and bool((stored == stored.flat[0]).all())
-        return self._uniform[found.buffer] and all(scale == found.scale[0] for scale in found.scale)
+        found, stored = self.file.tensors[self.sources[tensor]], self.file.constant(self.sources[tensor])
+        key = found.buffer, found.type
+        if key not in self._uniform:
+            self._uniform[key] = stored.size > 0 and bool((stored == stored.flat[0]).all())
+        return self._uniform[key] and all(scale == found.scale[0] for scale in found.scale)
 
     @cached_property
-    def _uniform(self) -> dict[int, bool]:
+    def _uniform(self) -> dict[tuple[int, str], bool]:
         """By buffer, so that a large one that many tensors share is looked at once."""
         return {}
+
+    def spend(self, work: float) -> None:
+        """Counts the work of recognising ops.
+
+        Raises:
+            TooMuchWorkError: If it is far beyond what the number of operators explains, before more is done.
+        """
+        self._work[0] += work
+        if self._work[0] > 10_000 + 50 * len(self.file.operators):
+            raise TooMuchWorkError("damaged or too large: its operators say too much of too many forms")
+
+    @cached_property
+    def _work(self) -> list[float]:
+        """What was spent, the one entry."""
+        return [0.0]
+
+
+class TooMuchWorkError(Exception):
+    """A file that asks for more work than its size explains; no `InputError`, which says that one form is not it."""
+
+
+def _check_size(file: TfliteFile, tensor: int) -> None:
+    found = file.tensors[tensor]
+    if not 1 <= math.prod(found.shape) <= MAX_VALUES:
+        raise InputError(
+            f"tensor {found.name!r} has the shape {list(found.shape)}; 1 to {MAX_VALUES} values are accepted"
+        )
+
+
+def _is_image(file: TfliteFile, tensor: int) -> bool:
+    """Whether it is one image or one vector."""
+    shape = file.tensors[tensor].shape
+    return len(shape) in (2, 4) and shape[0] == 1
 
 
 def computes_sizes(file: TfliteFile, operator: FileOperator) -> bool:
@@ -152,6 +207,6 @@ def _keeps_values(file: TfliteFile, operator: FileOperator) -> bool:
 def _is_channels_last(file: TfliteFile, operator: FileOperator) -> bool:
     """Whether it turns an input of a network from torch into what all that follows reads."""
     image, order = operator.inputs
-    if image not in file.inputs or order < 0 or not file.is_constant(order):
+    if order < 0 or not file.is_constant(order) or file.tensors[order].shape != (4,) or image not in file.inputs:
         return False
     return file.constant(order).ravel().tolist() == list(CHANNELS_LAST)

@@ -64,4 +64,5 @@ def fine_tuned(
     if result.validation_accuracy < accuracy(found.network(), data.validation, pause=pause):
         return replace(found, steps=(*found.steps, f"fine-tuning of {recipe.epochs} epochs did not help"))
     weights = state_arrays(network.network.cpu())
-    return replace(found, weights=weights, steps=(*found.steps, f"fine-tuning of {recipe.epochs} epochs"))
+    steps = (*found.steps, f"fine-tuning of {recipe.epochs} epochs")
+    return replace(found, weights=weights, steps=steps, fine_tuned=True)

@@ -32,6 +32,7 @@ class Quantized:
         weights: Its state dict.
         ranges: Of its activations.
         steps: What was done beyond rounding, in order.
+        fine_tuned: Whether its weights were trained on in int8.
         error: Of the scores, each image's mean taken off, as a share of what they hold (root mean squares).
     """
 
@@ -39,6 +40,7 @@ class Quantized:
     weights: Weights
     ranges: Ranges
     steps: tuple[str, ...] = ()
+    fine_tuned: bool = False
     error: float = float("nan")
 
     def network(self) -> SimulatedInt8:

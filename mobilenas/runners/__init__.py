@@ -4,6 +4,7 @@ from mobilenas.errors import FieldError
 from mobilenas.registry import Registry
 from mobilenas.runners._device import Device, known_devices
 from mobilenas.runners._litert_process import LiteRTProcess, ModelError
+from mobilenas.runners._onnx_process import onnx_process
 from mobilenas.runners._patience import Patience
 from mobilenas.runners._timing import Failure, Timing, TimingProtocol, undisturbed
 from mobilenas.runners._unit import Unit
@@ -36,6 +37,7 @@ __all__ = [
     "TimingProtocol",
     "Unit",
     "known_devices",
+    "onnx_process",
     "open_runner",
     "undisturbed",
 ]

@@ -19,6 +19,7 @@ class LocalTransport(Transport):
 
     Args:
         command: How to start Python; the agent script is appended.
+        script: The agent; by default that of LiteRT.
         environment: Variables of the child; None gives it ours.
         name: What does not start, for errors.
         remedy: What then helps.
@@ -29,17 +30,19 @@ class LocalTransport(Transport):
         self,
         command: Sequence[str] = (sys.executable,),
         *,
+        script: Path | None = None,
         environment: Mapping[str, str] | None = None,
         name: str = "LiteRT",
         remedy: str = "reinstall ai-edge-litert",
         start_seconds: float = 60.0,
     ) -> None:
-        self._command, self._environment, self._name, self._remedy = [*command], environment, name, remedy
+        self._command, self._environment = [*command, str(script or AGENT)], environment
+        self._name, self._remedy = name, remedy
         self.start_seconds = start_seconds
 
     def start(self) -> AgentProcess:
         try:
-            return _Child([*self._command, str(AGENT)], self._environment)
+            return _Child(self._command, self._environment)
         except OSError as error:
             raise self.does_not_start(str(error)) from error
 

@@ -1,5 +1,6 @@
 """What a file loses on labelled images."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,32 +61,47 @@ def held_out(split: "Split", max_drop: float = MAX_DROP) -> Labelled:
 
 
 def accuracy_checks(
-    exported: npt.NDArray[np.floating], reference: npt.NDArray[np.floating], labelled: Labelled, dtype: str
+    exported: npt.NDArray[np.floating],
+    reference: npt.NDArray[np.floating],
+    labelled: Labelled,
+    dtype: str,
+    *,
+    fine_tuned: bool = False,
 ) -> list[Check]:
     """Top-1 agreement with torch, and accuracy lost.
 
-    An int8 file must name torch's class on nine of ten images, unless it is no less accurate: a fine-tuned one may have
-    learnt to name others.
+    An int8 file must name torch's class on nine of ten images. One that was fine-tuned may have learnt to name others:
+    it must be no less accurate then, and torch beyond chance, since worthless weights lose to any file.
 
     Args:
         exported: Scores of the file, shape (N, classes).
         reference: Scores of torch, the same shape.
         labelled: The images' labels, and what may be lost.
         dtype: Element type of the file.
+        fine_tuned: Whether it was trained on in int8.
     """
     count = len(labelled.labels)
     found, wanted = exported.reshape(count, -1).argmax(1), reference.reshape(count, -1).argmax(1)
     same = int((found == wanted).sum())
     accuracies = [int((classes == labelled.labels).sum()) / count for classes in (found, wanted)]
     lost = accuracies[1] - accuracies[0]
-    least, unless = (INT8_AGREEMENT, ", unless no accuracy is lost") if dtype == "int8" else (FLOAT_AGREEMENT, "")
-    agrees = same >= least * count or (dtype == "int8" and lost <= 0)
+    least = INT8_AGREEMENT if dtype == "int8" else FLOAT_AGREEMENT
+    guessing = _is_chance(accuracies[1], labelled.labels)
+    unless = ", unless no accuracy is lost to trained weights" if fine_tuned else ""
+    agrees = same >= least * count or (fine_tuned and lost <= 0 and not guessing)
+    remark = " (no better than chance: are these the trained weights?)" if guessing else ""
     return [
         Check("top-1 agreement", agrees, f"{same} of {count} images", f"at least {100 * least:g} %{unless}"),
         Check(
             "accuracy",
             lost <= labelled.max_drop + 1e-9,
-            f"{accuracies[0]:.4f}, torch {accuracies[1]:.4f}",
+            f"{accuracies[0]:.4f}, torch {accuracies[1]:.4f}{remark}",
             f"at most {labelled.max_drop:g} lost",
         ),
     ]
+
+
+def _is_chance(accuracy: float, labels: npt.NDArray[np.integer]) -> bool:
+    """Whether always naming the most common class would be as accurate, but for three standard errors."""
+    usual = float(np.unique(labels, return_counts=True)[1].max()) / len(labels)
+    return accuracy < 1 and accuracy <= usual + 3 * math.sqrt(usual * (1 - usual) / len(labels))

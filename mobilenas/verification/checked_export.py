@@ -122,16 +122,18 @@ def checked_export(
         )
     if not verify:
         return CheckedFile(model, Report(()), quantization)
-    made_up = settings.dtype == "int8" and data is None
     if labelled is None and data is not None and compare:
         labelled = held_out(data.test, settings.max_drop)
     report = verify_file(
         model,
         graph,
-        weights if compare and not made_up else None,
+        weights,
         dtype=settings.dtype,
         float_io=settings.float_io,
         labelled=labelled,
+        fine_tuned=quantization.get("fine_tuned", False),
+        metadata=metadata,
+        compare=compare,
         runtime=runtime,
     )
     return CheckedFile(model, report, quantization)
@@ -172,6 +174,7 @@ def _quantized(
     layers = layer_errors(found.network(), sample.images[:REPORTED_IMAGES])
     return found, {
         "calibration": sample.to_dict(),
+        "fine_tuned": found.fine_tuned,
         "steps": list(found.steps),
         "error": found.error,
         "layers": [{"name": e.name, "kind": e.kind, "own": e.own, "total": e.total} for e in layers],

@@ -9,14 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError, VerificationError
-from mobilenas.export import FILE_BYTES, Weights, expected_operators, lower, op_file_bytes, output_shapes
+from mobilenas.export import (
+    FILE_BYTES,
+    Metadata,
+    Weights,
+    expected_operators,
+    lower,
+    op_file_bytes,
+    output_shapes,
+    read_metadata,
+)
 from mobilenas.export.tflite_op import Constant
 from mobilenas.graph import OpGraph
 from mobilenas.latency import SteadyRunner
 from mobilenas.runners import Failure, LiteRTProcess, ModelError, Timing, TimingProtocol
 from mobilenas.verification.accuracy import Labelled, accuracy_checks
+from mobilenas.verification.metadata import metadata_checks
 from mobilenas.verification.parity import agreement_check, parity_check, rounded_network
 from mobilenas.verification.report import Check, Report
+from mobilenas.verification.signs import weights_check
 
 Images = npt.NDArray[np.float32]
 
@@ -40,6 +51,9 @@ def verify_file(
     float_io: bool = False,
     images: Images | None = None,
     labelled: Labelled | None = None,
+    fine_tuned: bool = False,
+    metadata: Metadata | None = None,
+    compare: bool = True,
     runtime: LiteRTProcess | None = None,
 ) -> Report:
     """Checks a TFLite file against the network and the weights that it was written from.
@@ -47,25 +61,31 @@ def verify_file(
     Args:
         model: The file.
         graph: The network.
-        weights: Its state dict; None checks only what does not depend on them, and needs no torch.
+        weights: Its state dict; None checks only what does not depend on them.
         dtype: Element type it was exported in.
         float_io: Whether it was exported so that inputs and outputs are float32 though the network is int8.
         images: Normalised inputs, shape (N, height, width, 3); by default the first of `labelled`, else random ones.
         labelled: Held-out images that accuracy is compared on.
+        fine_tuned: Whether it was trained on in int8, so that its weights and classes need not be the network's.
+        metadata: What the file's labels and normalisation, if it has any, should be.
+        compare: Whether to compare what it computes with torch, which must be installed then.
         runtime: A LiteRT process to use; by default one is started.
 
     Returns:
-        Checks of the size, the inputs and outputs, the operators, the one delegate, parity with torch, and the top-1
-        class of every image. Parity is within 1e-5 of the largest output for float32, the same for float16 with
-        torch's weights rounded too, and for int8 a root mean square error within 5 % of the range of torch's outputs.
-        With `labelled`, the last two checks are of those images, see `accuracy_checks`, and in int8 they take the place
-        of parity: fine-tuned scores need not be the float network's.
+        Checks of the size, the inputs and outputs, the operators, the one delegate, labels and normalisation, the signs
+        of an int8 file's weights, parity with torch, and the top-1 class of every image. Parity is within 1e-5 of the
+        largest output for float32, the same for float16 with torch's weights rounded too, and for int8 a root mean
+        square error within 5 % of the range of torch's outputs. With `labelled`, the last two checks are of those
+        images, see `accuracy_checks`, and in int8 they take the place of parity: fine-tuned scores need not be the
+        float network's. An int8 file without images is compared by its weights alone: what it was calibrated on is
+        not known.
 
     Raises:
         VerificationError: If LiteRT does not load or run the file.
         InputError: If the file is no TFLite file at all, or torch is not installed.
     """
     check_is_tflite(model)
+    compare = compare and (dtype != "int8" or images is not None or labelled is not None)
     if images is None and labelled is not None:
         images = labelled.images[:PARITY_IMAGES]
     elif images is None:
@@ -74,23 +94,26 @@ def verify_file(
         answer, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)
         checks = _structure_checks(answer, graph, dtype, float_io)
         checks.append(size_check(model, graph, dtype))
-        if weights is not None and all(check.passed for check in checks[:2]):
-            checks += _value_checks(process, model, graph, weights, dtype, images, labelled)
+        checks += metadata_checks(lambda: read_metadata(model), metadata)
+        if weights is not None and dtype == "int8" and checks[2].passed:
+            checks.append(weights_check(model, graph, weights, fine_tuned=fine_tuned))
+        if weights is not None and compare and all(check.passed for check in checks[:2]):
+            checks += _value_checks(process, model, graph, weights, dtype, images, labelled, fine_tuned)
     return Report(tuple(checks))
 
 
 @contextmanager
-def running(runtime: LiteRTProcess | None) -> Iterator[LiteRTProcess]:
+def running(runtime: LiteRTProcess | None, name: str = "LiteRT") -> Iterator[LiteRTProcess]:
     """The process that checks of a file ask: `runtime`, or one that ends with them.
 
     Raises:
-        VerificationError: If LiteRT does not load or run the file.
+        VerificationError: If it does not load or run the file.
     """
     with nullcontext(runtime) if runtime else LiteRTProcess() as process:
         try:
             yield process
         except ModelError as error:
-            raise VerificationError(f"LiteRT does not run the file: {error}") from error
+            raise VerificationError(f"{name} does not run the file: {' '.join(str(error).split())[:300]}") from error
 
 
 def inspect_file(model: bytes, graph: OpGraph, *, dtype: str = "float32") -> Report:
@@ -119,6 +142,7 @@ def _value_checks(
     dtype: str,
     images: Images,
     labelled: Labelled | None,
+    fine_tuned: bool,
 ) -> list[Check]:
     from mobilenas.nn import outputs  # here, so that commands that only measure need no torch
 
@@ -132,7 +156,7 @@ def _value_checks(
         if labelled is None:
             return [*checks, agreement_check(exported, reference, dtype)]
     exported, reference = run_model(process, model, labelled.images), outputs(graph, weights, labelled.images)
-    return [*checks, *accuracy_checks(exported, reference, labelled, dtype)]
+    return [*checks, *accuracy_checks(exported, reference, labelled, dtype, fine_tuned=fine_tuned)]
 
 
 def run_model(process: LiteRTProcess, model: bytes, images: Images) -> Images:
@@ -208,13 +232,14 @@ def _interface_checks(inputs: Tensors, found: Tensors, graph: OpGraph, dtype: st
 
 
 def tensor_check(name: str, tensors: Tensors, wanted: Tensors) -> Check:
-    """Whether inputs or outputs have the shapes and types that they should have."""
-    given = [{"shape": tensor["shape"], "dtype": tensor["dtype"]} for tensor in tensors]
+    """Whether inputs or outputs have the shapes and types that they should have, and the names, if those are said."""
+    keys = ("name", "dtype", "shape") if any("name" in tensor for tensor in wanted) else ("dtype", "shape")
+    given = [{key: tensor[key] for key in keys} for tensor in tensors]
     return Check(name, given == wanted, _tensor_words(given), _tensor_words(wanted))
 
 
 def _tensor_words(tensors: Tensors) -> str:
-    return ", ".join(f"{t['dtype']} {t['shape']}" for t in tensors)
+    return ", ".join(" ".join(f"{t[key]}" for key in ("name", "dtype", "shape") if key in t) for t in tensors)
 
 
 def delegate_words(operators: Sequence[str], undelegated: Sequence[str]) -> str:

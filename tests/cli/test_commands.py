@@ -181,3 +181,30 @@ def test_an_op_that_the_device_refuses_is_named_for_people(mobilenas, tiny):
     assert code == 0
     assert "not measured: conv2d 16x16x3 to 8x8x8, kernel_size 3x3, stride 2x2, relu: refused\n" in err
     assert "OpSpec" not in err
+
+
+def test_train_keeps_the_resolution_of_an_architecture_file(answer, refused, tiny, tmp_path):
+    out = tmp_path / "run"
+    document = answer("train", tiny, "--data", "digits", "--epochs", "1", "--out", out)
+    assert json.loads((out / "arch.json").read_text())["resolution"] == 16
+    again = answer("export", tiny, "--weights", document["weights"], "--data", "digits", "--out", tmp_path / "a.tflite")
+    assert again["verification"]["passed"] is True
+
+
+def test_train_refuses_an_architecture_file_of_other_classes(refused, tiny, tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**json.loads((tmp_path / "tiny.json").read_text()), "num_classes": 7}))
+    text = refused(2, "train", other, "--data", "digits", "--out", tmp_path / "run")
+    assert "has 7 classes and digits has 10" in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_auto_takes_the_only_dtype_that_has_a_table(mobilenas, tmp_path):
+    code, _, err = mobilenas(
+        "search", "--target-ms", "75", "--dtype", "auto", "--trials", "5", "--out", tmp_path / "run"
+    )
+    assert code == 0, err
+    assert "pixel1 has no int8 table and no connection to measure one; it is float32" in err
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["dtype"] == "float32"
+    code, _, err = mobilenas("search", "--target-ms", "75", "--dtype", "int8", "--trials", "5", "--out", tmp_path / "b")
+    assert code == 2

@@ -1,6 +1,7 @@
 """export ends in the gate; verify compares accuracy, size and the promised latency."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -44,7 +45,13 @@ def test_int8_is_quantized_with_a_stated_sample_and_checked(answer, mobilenas, t
     assert document["size_bytes"] == out.stat().st_size
     against = ["verify", out, "--against", model, *weights, "--dtype", "int8"]
     report = answer(*against, *DATA, "--max-drop", "0.02")
-    assert [check["name"] for check in report["checks"]][-3:] == ["size", "top-1 agreement", "accuracy"]
+    assert [check["name"] for check in report["checks"]][-5:] == [
+        "size",
+        "metadata",
+        "weights",
+        "top-1 agreement",
+        "accuracy",
+    ]
     assert mobilenas(*against, "--max-size-mb", "0.001")[0] == 5
     assert mobilenas(*against, "--max-size-mb", "1")[0] == 0
     code, text, _ = mobilenas(
@@ -80,6 +87,7 @@ def test_fine_tuned(answer, trained, tmp_path):
         "export", *trained, *DATA, "--dtype", "int8", "--fine-tune", "1", "--max-drop", "0.1", "--out", out
     )
     assert document["steps"][-1].startswith("fine-tuning of 1 epochs")
+    assert document["fine_tuned"] is True
 
 
 def test_onnx(answer, refused, trained, tmp_path):
@@ -88,6 +96,9 @@ def test_onnx(answer, refused, trained, tmp_path):
     document = answer("export", *trained, *DATA, "--format", "onnx", "--out", out)
     assert [check["name"] for check in document["verification"]["checks"]] == [
         "opset",
+        "inputs",
+        "outputs",
+        "metadata",
         "parity",
         "top-1 agreement",
         "accuracy",
@@ -104,6 +115,9 @@ def test_onnx(answer, refused, trained, tmp_path):
     [
         (["--format", "onnx", "--dtype", "int8"], "onnx files are float32"),
         (["--format", "onnx", "--out", "net.tflite"], "net.tflite would be of the format onnx"),
+        (["--calibration-images", "7"], "--calibration-images belongs to --dtype int8 with --data"),
+        (["--max-drop", "0.5"], "--max-drop belongs to --data"),
+        (["--seed", "3"], "--seed belongs to --dtype int8 with --data"),
         (["--float-io"], "--float-io belongs to int8"),
         (["--fine-tune", "2"], "--fine-tune belongs to --dtype int8 with --data"),
         (["--max-drop", "2"], "max_drop: 2.0 is not accepted"),
@@ -121,11 +135,50 @@ def test_options_that_say_nothing_are_refused(refused, tiny, tmp_path, arguments
         (["--max-drop", "0.02"], "--max-drop belongs to --data"),
         (["--max-drop", "nan"], "max_drop: nan is not accepted"),
         (["--dtype", "int9"], "unknown dtype 'int9'"),
+        (["--fine-tuned"], "--fine-tuned belongs to int8"),
     ],
 )
 def test_verify_refuses_what_says_nothing(refused, tiny, tmp_path, arguments, text):
     (tmp_path / "a.tflite").write_bytes(b"not looked at")
     assert text in refused(2, "verify", tmp_path / "a.tflite", "--against", tiny, *arguments)
+
+
+def test_the_command_that_checks_again_is_complete(mobilenas, trained, tmp_path):
+    out = tmp_path / "a b.tflite"
+    given = [*trained, *DATA, "--dtype", "int8", "--float-io", "--max-drop", "0.05"]
+    code, text, _ = mobilenas("export", *given, "--out", out)
+    assert code == 0
+    command = shlex.split(text.splitlines()[-1].partition("check it again: ")[2])
+    assert command[:2] == ["mobilenas", "verify"]
+    assert mobilenas(*command[1:])[0] == 0
+    model = command.index("--weights") + 1
+    assert mobilenas("verify", out, "--against", trained[0], "--dtype", "int8", "--float-io")[0] == 5  # random weights
+    assert command[model] == str(trained[2])
+
+
+@pytest.mark.parametrize("damage", ["labels", "normalisation", "archive"])
+def test_labels_and_normalisation_are_those_of_the_data(mobilenas, trained, tmp_path, monkeypatch, damage):
+    from mobilenas.verification import checked_export
+
+    original = checked_export.metadata_of
+
+    def wrong(data, arch):
+        found = original(data, arch)
+        other = {"mean": (0.5, 0.5, 0.5)} if damage == "normalisation" else {"labels": found.labels[::-1]}
+        return found if damage == "archive" else replace(found, **other)
+
+    out = tmp_path / "a.tflite"
+    with monkeypatch.context() as patch:
+        patch.setattr(checked_export, "metadata_of", wrong)
+        assert mobilenas("export", *trained, *DATA, "--no-verify", "--out", out)[0] == 0
+    if damage == "archive":
+        out.write_bytes(out.read_bytes().replace(b"PK", b"XX"))
+    code, text, _ = mobilenas("verify", out, "--against", *trained, *DATA, "--json")
+    assert code == 5
+    (check,) = [check for check in json.loads(text)["checks"] if not check["passed"]]
+    assert check["name"] == "metadata"
+    words = {"labels": "class 0 is '9'", "normalisation": "mean 0.500", "archive": "labels.txt cannot be read"}
+    assert words[damage] in check["found"]
 
 
 def test_without_verify_no_runtime_sees_the_file(answer, tiny, tmp_path, monkeypatch):

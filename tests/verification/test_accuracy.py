@@ -9,6 +9,7 @@ from mobilenas.export import random_weights, write_tflite
 from mobilenas.nn import outputs
 from mobilenas.verification import Labelled, verify_file
 from mobilenas.verification.accuracy import accuracy_checks
+from mobilenas.verification.signs import weights_check
 
 
 def scores(classes: list[int]) -> np.ndarray:
@@ -28,13 +29,40 @@ def labelled(labels: list[int], max_drop: float = 0.01) -> Labelled:
         ([1] * 2 + [0] * 98, [0] * 100, [0] * 100, "int8", 0.01, [True, False]),
         ([1] * 2 + [0] * 98, [0] * 100, [0] * 100, "float32", 0.05, [False, True]),
         ([1] * 11 + [0] * 89, [0] * 100, [0] * 100, "int8", 0.5, [False, True]),
-        ([1] * 11 + [0] * 89, [0] * 100, [1] * 100, "int8", 0.0, [True, True]),  # other classes, but right ones
+        ([0] * 100, [1] * 100, [0, 1] * 50, "int8", 0.0, [False, True]),  # a file of other weights, none trained
     ],
 )
 def test_by_hand(file, torch, labels, dtype, max_drop, passed):
     checks = accuracy_checks(scores(file), scores(torch), labelled(labels, max_drop), dtype)
     assert [check.name for check in checks] == ["top-1 agreement", "accuracy"]
     assert [check.passed for check in checks] == passed
+
+
+@pytest.mark.parametrize(("right", "passed"), [(0, False), (40, False), (80, True)])
+def test_other_classes_are_right_in_a_fine_tuned_file_if_torch_is_better_than_chance(right, passed):
+    """100 images of two classes; torch names so many of them right, the file all."""
+    labels = [0, 1] * 50
+    torch = [label if i < right else 2 for i, label in enumerate(labels)]
+    for fine_tuned in (False, True):
+        agreement, accuracy = accuracy_checks(
+            scores(labels), scores(torch), labelled(labels), "int8", fine_tuned=fine_tuned
+        )
+        assert agreement.passed == (fine_tuned and passed)
+        assert accuracy.passed
+        assert ("no better than chance" in accuracy.found) == (not passed)
+
+
+def test_the_signs_of_weights_tell_an_int8_file_of_other_weights():
+    graph = models.get("mobilenet_v3_small", resolution=32, num_classes=10).graph()
+    weights = random_weights(graph)
+    model = write_tflite(graph, weights, dtype="int8")
+    assert weights_check(model, graph, weights).passed
+    other = weights_check(model, graph, random_weights(graph, 1))
+    assert not other.passed
+    swapped = {**weights, "head.classifier.weight": weights["head.classifier.weight"][::-1]}
+    assert "head.classifier" in weights_check(model, graph, swapped).found
+    assert not weights_check(model, graph, random_weights(graph, 1), fine_tuned=True).passed
+    assert not verify_file(model, graph, random_weights(graph, 1), dtype="int8").passed  # without images
 
 
 def test_a_good_and_a_broken_file_on_labelled_images():
