@@ -171,7 +171,8 @@ def test_images_in_folders(answer, tmp_path, tiny):
             Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{index}.png")
     out = tmp_path / "out"
     arguments = ["--data", tmp_path / "pets", "--resolution", "16", "--epochs", "1", "--out", out]
-    tiny.write_text(json.dumps({**json.loads(tiny.read_text()), "num_classes": 2}))
+    file = Path(tiny)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "num_classes": 2}))
     answer("train", tiny, *arguments)
     assert json.loads((out / "arch.json").read_text())["num_classes"] == 2
 
