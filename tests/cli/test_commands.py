@@ -1,6 +1,7 @@
 """Every command once, from end to end: one JSON document on stdout, or a readable table."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest

@@ -260,7 +260,12 @@ def test_ops_that_are_too_short_for_the_clock_are_measured_in_copies(fake_device
     for row in profiler.table.values():
         assert row.latency_us == pytest.approx(0.37, abs=0.05)
         assert row.visits == OP_VISITS
-    assert FakeRunner.calls == [2, 5 + 2, 5 + 2, *[5 + 2] * (OP_VISITS - 1)]  # only the first round finds out that they are short
+    assert FakeRunner.calls == [
+        2,
+        5 + 2,
+        5 + 2,
+        *[5 + 2] * (OP_VISITS - 1),
+    ]  # only the first round finds out that they are short
 
 
 def test_support_ops_are_what_a_space_does_not_have():
