@@ -11,7 +11,7 @@ def test_all_spaces_are_listed(answer):
     assert [row["name"] for row in rows] == sorted(SPACES)
     proxy = next(row for row in rows if row["name"] == "mnasnet_proxy")
     assert (proxy["decisions"], proxy["genotypes"], proxy["distinct_ops"]) == (28, 36**6 * 48, 277)
-    assert all(row["profiling_seconds"] > 0.06 * row["distinct_ops"] for row in rows)
+    assert all(row["profiling_seconds"] > 0.04 * row["distinct_ops"] for row in rows)
 
 
 def test_a_space_file_is_described(mobilenas, tmp_path):

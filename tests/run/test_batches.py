@@ -164,7 +164,7 @@ def test_a_search_that_has_found_everything_stops_soon(make_loop, predictor, sea
     loop._searcher._propose = lambda rng: asked.append(0) or propose(rng)
     loop.run(60)
     assert {trial.genotype for trial in loop} == {tuple(row) for row in whole[upper_ms <= fast_ms].tolist()}
-    assert notes[-1] == ("the search stops after 7 of 60 trials: no further network is found that meets the bounds")
+    assert notes[-1] == ("the search stops after 8 of 60 trials: no further network is found that meets the bounds")
     assert len(asked) <= 160
 
 

@@ -200,7 +200,7 @@ def test_profiling_goes_on_after_cuts_at_random_points(board, cable, tmp_path, m
         assert after.startswith(before)
     assert len(kept[-1].splitlines()) >= cuts
     assert set(table) == set(OPS)
-    assert all(row.visits >= 3 for row in table.values())
+    assert all(row.visits >= 2 for row in table.values())
     assert not journal.exists()
     wait_for_end(board)
 
