@@ -2,7 +2,6 @@
 
 import datetime
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -147,7 +146,7 @@ def run(
     with search_bars(device) as (progress, watch):
         result = search(folder, settings, note=say, announce=note, progress=progress, watch=watch, baseline=baseline)
     if json:
-        print_json({**asdict(result), "run": str(folder)})
+        print_json({**result.to_dict(), "run": str(folder)})
     else:
         print_result(result, folder)
 

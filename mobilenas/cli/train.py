@@ -1,5 +1,6 @@
 """Trains a network on labelled images."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +52,9 @@ def run(
     from mobilenas.training import accuracy, default_recipe, load_data, train
 
     given = None if is_published(model) else resolve_model(model)
-    images = load_data(data, resolution=resolution or (given.resolution if given else None), seed=seed)
+    if resolution is None and given is not None:
+        resolution = given.resolution
+    images = load_data(data, resolution=resolution, seed=seed)
     _check_classes(model, given, images)
     arch, state = resolve_weights(model, weights, resolution=images.resolution, num_classes=images.num_classes)
     recipe = default_recipe(len(images.train), images.resolution, epochs or None)
@@ -59,6 +62,8 @@ def run(
     if state is not None:
         set_weights(module, {**state_arrays(module), **state})
     with exclusive_folder(out, f"the training in {out}"), progress_bar(f"training {arch.name}") as progress:
+        if given is None or given.num_classes != images.num_classes:
+            note(f"{model} with the {images.num_classes} classes of {images.name}, at {images.resolution} pixels")
         result = train(
             module,
             images,
@@ -101,7 +106,7 @@ def run(
     else:
         document["verification"] = ", ".join(check.name for check in exported.report.checks)
         print_table(("", ""), list(document.items()))
-        files = f"{document['arch']} --weights {document['weights']} --data {data}"
+        files = shlex.join([str(out / "arch.json"), "--weights", str(out / "weights.safetensors"), "--data", data])
         print(f"in another form: mobilenas export {files} --dtype int8 --out int8.tflite")
 
 
@@ -111,11 +116,8 @@ def _check_classes(model: str, given: "Arch | Network | None", images: "ImageDat
     Raises:
         InputError: If an architecture file has another number of classes than the data.
     """
-    if given is not None and model.endswith(".json"):
-        if given.num_classes != images.num_classes:
-            raise InputError(
-                f"{model} has {given.num_classes} classes and {images.name} has {images.num_classes}; "
-                f'give "num_classes": {images.num_classes} in the file, or other data'
-            )
-    elif given is None or given.num_classes != images.num_classes:
-        note(f"{model} with the {images.num_classes} classes of {images.name}, at {images.resolution} pixels")
+    if given is not None and model.endswith(".json") and given.num_classes != images.num_classes:
+        raise InputError(
+            f"{model} has {given.num_classes} classes and {images.name} has {images.num_classes}; "
+            f'give "num_classes": {images.num_classes} in the file, or other data'
+        )

@@ -1,7 +1,7 @@
 """What a search ends in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ class SearchResult:
         dtype: Element type of the exported file.
         trials: Distinct evaluations.
         planned_trials: As many were wanted; there are fewer where the searcher found nothing new.
-        evaluation_seconds: What the evaluations took.
+        evaluation_seconds: What the evaluations took; not in the file.
         verification: The gate's checks.
     """
 
@@ -128,6 +128,10 @@ class SearchResult:
     size_bytes: int = 0
     dtype: str = "float32"
     verification: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but how long it took: a run that was interrupted ends with the same file."""
+        return {name: value for name, value in asdict(self).items() if name != "evaluation_seconds"}
 
 
 def bound_figures(bounds: Sequence[Bound], genotype: Genotype) -> list[BoundFigure]:

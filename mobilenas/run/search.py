@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -293,4 +293,4 @@ class _Search:
         standing, path = self._loop.standing, self._folder.path
         write_pareto_csv(path / "pareto.csv", standing.front, standing.third)
         write_json(path / "best.json", arch.to_dict())
-        write_json(path / "result.json", asdict(result))
+        write_json(path / "result.json", result.to_dict())

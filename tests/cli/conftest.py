@@ -91,7 +91,11 @@ def refused(mobilenas):
         found, out, err = mobilenas(*arguments)
         assert found == code, (found, out, err)
         assert out == ""
-        lines = [line for line in err.splitlines() if not line.startswith(("no --weights", "space ", "mobilenet_v2 with the "))]
+        lines = [
+            line
+            for line in err.splitlines()
+            if not line.startswith(("no --weights", "space ", "mobilenet_v2 with the "))
+        ]
         assert 1 <= len(lines) <= 2, err
         assert lines[0].startswith("error: ")
         assert "Traceback" not in err

@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,8 +170,9 @@ def test_an_npz_that_lacks_an_array_or_holds_objects(refused, tmp_path, tiny):
 def test_an_empty_class_folder_and_an_image_that_cannot_be_read(refused, tmp_path, tiny):
     from PIL import Image
 
-    pets, out = tmp_path / "pets", tmp_path / "out"
-    arguments = ["train", tiny, "--data", pets, "--resolution", "16", "--epochs", "1", "--out", out]
+    pets, out, two = tmp_path / "pets", tmp_path / "out", tmp_path / "two.json"
+    two.write_text(json.dumps({**json.loads(Path(tiny).read_text()), "num_classes": 2}))
+    arguments = ["train", two, "--data", pets, "--resolution", "16", "--epochs", "1", "--out", out]
     for name in ("cats", "dogs"):
         (pets / name).mkdir(parents=True)
     for index in range(12):
