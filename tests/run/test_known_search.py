@@ -69,7 +69,7 @@ def test_a_phone_that_nobody_can_reach(tmp_path):
     assert result.upper_ms == result.high_ms
     assert result.random_accuracy is not None
     assert 0.9 * result.validation_accuracy < result.random_accuracy < result.validation_accuracy
-    assert json.loads((run / "result.json").read_text()) == asdict(result)
+    assert json.loads((run / "result.json").read_text()) == result.to_dict()
     assert "reduced training schedule" in result.accuracy_meaning
     arch = Arch.load(run / "best.json")
     assert ImageNetSurrogate()(arch, seed=0).accuracy == result.validation_accuracy

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_a_target_that_is_met(tmp_path, monkeypatch, small_space):
     assert result.measured.latency_ms <= result.target_ms == 3.0
     assert result.high_ms <= 3.0
     assert names(run) == sorted(DOCUMENTS)
-    assert json.loads((run / "result.json").read_text()) == asdict(result)
+    assert json.loads((run / "result.json").read_text()) == result.to_dict()
 
     model = (run / "best.tflite").read_bytes()
     assert result.size_bytes == len(model)

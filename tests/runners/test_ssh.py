@@ -104,7 +104,8 @@ def test_each_model_is_timed_and_a_broken_one_fails_alone(board):
     assert isinstance(first, Timing)
     assert isinstance(last, Timing)
     assert first.latency_us > 0
-    assert (first.runs, first.visits, first.delegates, first.unit) == (10, 2, 1, "us")
+    assert (first.visits, first.delegates, first.unit) == (2, 1, "us")
+    assert first.runs >= 10
     wait_for_end(board)
 
 
