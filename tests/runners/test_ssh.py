@@ -184,7 +184,7 @@ def test_a_killed_client_leaves_nothing_running(board, changed_agent, tmp_path):
 @pytest.mark.parametrize("cuts", [3, pytest.param(20, marks=pytest.mark.exhaustive)])
 def test_profiling_goes_on_after_cuts_at_random_points(board, cable, tmp_path, monkeypatch, cuts):
     monkeypatch.setattr("mobilenas.latency.steady.RETRIES", 0)  # what else runs here does not matter
-    monkeypatch.setattr("mobilenas.latency.profiling.CHUNK", 4)
+    monkeypatch.setattr("mobilenas.latency.profiling.CHUNK", 3)
     rng = random.Random(cuts)
     path = tmp_path / "board.float32.csv"
     journal = path.with_name(path.name + ".partial")
