@@ -45,7 +45,7 @@ class Sentinel:
         tolerance: How many times its usual time counts as disturbed.
         stride: It is timed again after so many models.
         known_us: Its usual time from an earlier session; 0 if there was none.
-        timings_us: Of this session.
+        quiet_us, other_us: Timings of this session, in quiet moments of the processor and in others.
     """
 
     name: str
@@ -53,17 +53,31 @@ class Sentinel:
     tolerance: float
     stride: int
     known_us: float = 0.0
-    timings_us: list[float] = field(default_factory=list)
+    quiet_us: list[float] = field(default_factory=list)
+    other_us: list[float] = field(default_factory=list)
 
     @property
     def session_us(self) -> float:
         """Its usual time in this session; 0 before the first timing."""
-        return float(np.percentile(self.timings_us, USUAL_PERCENTILE)) if self.timings_us else 0.0
+        timings_us = self.quiet_us or self.other_us
+        return float(np.percentile(timings_us, USUAL_PERCENTILE)) if timings_us else 0.0
 
     @property
     def usual_us(self) -> float:
         """Its usual time, of an earlier session where there was one."""
         return self.known_us or self.session_us
+
+    def add(self, timing: Timing) -> float:
+        """Keeps a timing; gives what the sentinel would have taken in a quiet moment.
+
+        How much slower it was than that is known for the runner's own reference only, which may feel more of what
+        disturbs: the sentinel counts as no faster than usual.
+        """
+        if timing.slowness == 1:
+            self.quiet_us.append(timing.latency_us)
+            return timing.latency_us
+        self.other_us.append(timing.latency_us)
+        return max(timing.latency_us / timing.slowness, self.usual_us)
 
 
 class SteadyRunner:
@@ -152,7 +166,7 @@ class SteadyRunner:
     def drift(self) -> str:
         """In a sentence, how far the device is from what it was when its table was made; empty if it is not."""
         for sentinel in (self.block, self.network):
-            if sentinel.known_us and sentinel.timings_us:
+            if sentinel.known_us and sentinel.session_us:
                 change = sentinel.session_us / sentinel.known_us - 1
                 if abs(change) > NOTABLE_DRIFT:
                     how = f"{100 * abs(change):.0f} % {'slower' if change > 0 else 'faster'}"
@@ -184,9 +198,7 @@ class SteadyRunner:
     def _sentinel_us(timing: Timing | Failure, sentinel: Sentinel) -> float:
         if isinstance(timing, Failure):
             raise DeviceError(f"the device does not run {sentinel.name} ({timing.reason}); check it and run this again")
-        us = timing.latency_us / timing.slowness
-        sentinel.timings_us.append(us)
-        return us
+        return sentinel.add(timing)
 
 
 @cache

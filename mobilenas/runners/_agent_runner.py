@@ -16,7 +16,7 @@ from mobilenas.runners.runner import Runner
 
 MOST_WAIT_SECONDS = 2.0
 """What a visit waits for a quiet moment."""
-FIRST_WAIT_SECONDS, WAIT_SHARE = 20.0, 4.0
+FIRST_WAIT_SECONDS, WAIT_SHARE = 20.0, 2.0
 """What a session waits for them: so long, and so many times as long as it was not waiting."""
 
 

@@ -9,7 +9,7 @@ from mobilenas.errors import DeviceError
 from mobilenas.latency import SteadyRunner
 from mobilenas.latency import steady as steady_module
 from mobilenas.latency.steady import NETWORK_CHUNK, NETWORK_STRIDE
-from mobilenas.runners import Failure, Patience, TimingProtocol, open_runner
+from mobilenas.runners import Failure, Patience, Timing, TimingProtocol, open_runner
 
 FILES = [bytes([65 + i]) * 1000 * (i + 1) for i in range(NETWORK_CHUNK + 1)]
 PROTOCOL = TimingProtocol(visits=3, runs=5)
@@ -112,6 +112,20 @@ def test_what_is_left_of_a_disturbance_is_taken_off_a_networks_latency(fake_devi
     assert [t.latency_us for t in timings] == pytest.approx([latency_us(file) for file in FILES])
     assert [t.visit_us[0] for t in timings] == pytest.approx([1.25 * latency_us(file) for file in FILES])
     assert "25 % slower" in runner.drift()
+
+
+def test_a_sentinel_in_no_quiet_moment_does_not_become_the_usual_one(fake_device, pauses):
+    """The runner's reference took 60 % longer, the sentinel only 20 %: it is not taken for a quarter faster."""
+    sentinel = steady(fake_device).network
+    quiet = Timing.from_visit([100.0], delegates=1)
+    loud = Timing.from_visit([120.0], delegates=1, slowness=1.6)
+    assert sentinel.add(loud) == 120.0  # nothing better is known
+    assert sentinel.usual_us == 120.0
+    assert sentinel.add(quiet) == 100.0
+    assert sentinel.usual_us == 100.0
+    assert sentinel.add(loud) == 100.0
+    assert sentinel.add(replace(loud, latency_us=240.0)) == 150.0
+    assert sentinel.usual_us == 100.0
 
 
 def test_only_models_beside_a_slow_sentinel_are_visited_again(fake_device, pauses):
