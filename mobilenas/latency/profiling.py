@@ -8,17 +8,26 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from mobilenas.errors import DeviceError
 from mobilenas.export import random_weights, write_micro_model, write_tflite
-from mobilenas.graph import GraphBuilder, OpGraph, OpSpec
+from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency.calibration import CalibrationNetwork
 from mobilenas.latency.journal import Journal
+from mobilenas.latency.overhead import overhead_us
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner
 from mobilenas.latency.table import LatencyTable, Measurement
-from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol, undisturbed
+from mobilenas.runners import (
+    NETWORK_RESPONSE,
+    Device,
+    Failure,
+    Runner,
+    TimingProtocol,
+    response,
+    undisturbed,
+)
 
 Progress = Callable[[int, int], None]
 """Called with the number of visits done and the number of all visits."""
@@ -27,13 +36,12 @@ OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.02, timeout_seco
 NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, warmup_runs=1, timeout_seconds=60)
 OP_VISITS, NETWORK_VISITS = 2, 6
 """Visits that every op and network gets; the latter is a multiple of the former."""
-OVERHEAD_VISITS = 15
 MOST_VISITS = 6
 """Visits of an op whose fastest two do not agree before."""
 TIGHT, TIGHT_US = 0.03, 0.25
 """Difference between an op's two fastest visits, relative or in microseconds, from which on they agree."""
 OP_RESPONSE = 0.7
-"""Ops become slower as this power of what the sentinel beside them does: small ones less, large ones as much."""
+"""Where nothing else is known, ops become slower as this power of what the sentinel beside them does."""
 CHUNK = 32
 """Ops that go to the device in one trip."""
 MOST_COPIES = 32
@@ -78,7 +86,7 @@ class Profiler:
             pinning=environment["pinning"],
             governor=environment["governor"],
             unit=runner.unit,
-            overhead_us=table.info.overhead_us if table else _overhead_us(runner),
+            overhead_us=table.info.overhead_us if table else overhead_us(runner, OP_PROTOCOL),
         )
         self.failures: dict[str, str] = {}
         self._least_us = runner.least_us
@@ -120,8 +128,7 @@ class Profiler:
         missing = [op for op in dict.fromkeys([*ops, *theirs]) if op not in self.table]
         self._visit_in_rounds(missing, graphs)
         self._settle(missing)
-        rows = {op: self._measurement(self._journal.ops[op]) for op in missing if op in self._journal.ops}
-        self.table = self.table.updated(self.info(), rows)
+        self.table = self.table.updated(self.info(), self._measurements(missing))
         return self.store(self.table.updated(self.info(), {}, self._calibration_networks(graphs)))
 
     def info(self) -> TableInfo:
@@ -147,11 +154,7 @@ class Profiler:
         """
         self._visit_in_rounds(ops, networks)
         self._settle(ops)
-        op_visits, network_visits = self._journal.ops, self._journal.networks
-        return (
-            {op: self._measurement(op_visits[op]).latency_us for op in ops if op in op_visits},
-            {name: self._network_us(name) for name in networks if name in network_visits},
-        )
+        return {op: row.latency_us for op, row in self._measurements(ops).items()}, self._networks_us(networks)
 
     def store(self, table: LatencyTable) -> LatencyTable:
         """Saves a table that holds what was measured; the journal is done with.
@@ -245,49 +248,36 @@ class Profiler:
 
     def _calibration_networks(self, graphs: Mapping[str, OpGraph]) -> tuple[CalibrationNetwork, ...]:
         predictor = LatencyPredictor(self.table)
-        made = []
-        for name, graph in graphs.items():
-            if name in self._journal.networks:
-                made.append(
-                    CalibrationNetwork.of(
-                        name,
-                        graph.op_counts(),
-                        lambda op: predictor.op_latency(op).latency_us,
-                        footprint_bytes=graph.footprint_bytes(self.table.info.dtype),
-                        measured_us=self._network_us(name) - self.table.info.overhead_us,
-                    )
-                )
-        return tuple(made)
+        return tuple(
+            CalibrationNetwork.of(
+                name,
+                graphs[name].op_counts(),
+                lambda op: predictor.op_latency(op).latency_us,
+                footprint_bytes=graphs[name].footprint_bytes(self.table.info.dtype),
+                measured_us=measured_us - self.table.info.overhead_us,
+            )
+            for name, measured_us in self._networks_us(graphs).items()
+        )
 
-    def _network_us(self, name: str) -> float:
-        visits_us, beside_us = np.transpose(self._journal.networks[name])
-        return undisturbed(visits_us, beside_us / self.steady.network.usual_us)
+    def _networks_us(self, names: Iterable[str]) -> dict[str, float]:
+        """What networks take, without those that the runtime refused."""
+        visits = {name: np.array(self._journal.networks[name]) for name in names if name in self._journal.networks}
+        power = response(((seen[:, 0], seen[:, 1]) for seen in visits.values()), NETWORK_RESPONSE)
+        usual_us = self.steady.network.usual_us
+        return {name: undisturbed(seen[:, 0], (seen[:, 1] / usual_us) ** power) for name, seen in visits.items()}
 
-    def _measurement(self, visits: Sequence[tuple[float, int, float]]) -> Measurement:
-        times_us, runs, beside_us = np.transpose(visits)
-        slowness = (beside_us / self.steady.block.usual_us) ** OP_RESPONSE
+    def _measurements(self, ops: Iterable[OpSpec]) -> dict[OpSpec, Measurement]:
+        """The rows of ops, without those that the runtime refused."""
+        visits = {op: np.array(self._journal.ops[op]) for op in ops if op in self._journal.ops}
+        power = response(((seen[:, 0], seen[:, 2]) for seen in visits.values()), OP_RESPONSE)
+        return {op: self._measurement(seen, power) for op, seen in visits.items()}
+
+    def _measurement(self, visits: npt.NDArray[np.float64], power: float) -> Measurement:
+        times_us, runs, beside_us = visits.T
+        slowness = (beside_us / self.steady.block.usual_us) ** power
         low, high = np.percentile(times_us, [25, 75])
         marginal_us = max(undisturbed(times_us, slowness) - self.table.info.overhead_us, 0.0)
         return Measurement(marginal_us, float(high - low) / 2, int(runs.sum()), len(visits))
-
-
-def _overhead_us(runner: Runner) -> float:
-    """The cost of an inference that no op accounts for: what a chain of tiny ops takes as its length goes to 0."""
-    lengths = (1, 33)
-    timings = runner.measure([_chain(length) for length in lengths], replace(OP_PROTOCOL, visits=OVERHEAD_VISITS))
-    short, long = (t.latency_us if isinstance(t, Timing) else np.nan for t in timings)
-    if not np.isfinite([short, long]).all():
-        raise DeviceError(f"the device does not run the simplest model: {timings[0]}")
-    return max(float(short - (long - short) / (lengths[1] - lengths[0])), 0.0)
-
-
-def _chain(length: int) -> bytes:
-    builder = GraphBuilder((1, 1, 8))
-    x = builder.inputs[0]
-    for i in range(length):
-        x = builder.add(x, x, name=f"add_{i}")
-    graph = builder.finish(x)
-    return write_tflite(graph, {})
 
 
 def _version() -> str:

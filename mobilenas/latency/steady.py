@@ -12,7 +12,7 @@ from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import DeviceError
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.graph import GraphBuilder
-from mobilenas.runners import Failure, Runner, Timing, TimingProtocol
+from mobilenas.runners import NETWORK_RESPONSE, Failure, Runner, Timing, TimingProtocol, response
 
 SENTINEL_BLOCK = MBConv(out_channels=24, kernel_size=3, stride=2, expanded_channels=96, activation="relu6")
 """Beside ops: the second block of MobileNetV2, whose activations do not stay in the processor's own cache."""
@@ -124,8 +124,9 @@ class SteadyRunner:
                         failures[i] = timing
                     else:
                         visits[i].append(timing)
-        usual_us = self.network.usual_us
-        return [failures.get(i) or Timing.merged(visits[i], usual_us) for i in range(len(files))]
+        seen = [([t.latency_us for t in timings], [t.beside_us for t in timings]) for timings in visits]
+        usual_us, power = self.network.usual_us, response(seen, NETWORK_RESPONSE)
+        return [failures.get(i) or Timing.merged(visits[i], usual_us, power=power) for i in range(len(files))]
 
     def visit(self, files: Sequence[bytes], protocol: TimingProtocol, sentinel: Sentinel) -> list[Timing | Failure]:
         """One visit of each file, made again while `sentinel` says that the device is disturbed.

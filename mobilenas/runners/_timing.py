@@ -1,9 +1,10 @@
 """How a model is timed, and what comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mobilenas.runners._unit import Unit
 from mobilenas.settings import Settings, check
@@ -13,6 +14,9 @@ NOTABLE_SLOWNESS = 1.03
 """What a reference repeats to by itself."""
 MOST_SLOWNESS = 1.25
 """No more is taken off: a device beyond it cannot be measured, and small networks feel less than the reference."""
+PRIOR_WEIGHT = 0.3
+NETWORK_RESPONSE = 1.0
+"""How networks respond to a reference network where nothing else is known: as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,26 +51,53 @@ class TimingProtocol(Settings):
         check(self.timeout_seconds > 0, "timeout_seconds", self.timeout_seconds, "seconds above 0")
 
 
-def undisturbed(visits: Sequence[float], slowness: Sequence[float] = ()) -> float:
+def undisturbed(visits: npt.ArrayLike, slowness: npt.ArrayLike = ()) -> float:
     """What a model takes when nothing disturbs it.
 
     Args:
         visits: Its latency in each visit.
-        slowness: How many times its usual time a reference network took around each visit.
+        slowness: How many times its usual time it took in each visit, as far as a reference beside it says.
 
     Returns:
-        Without `slowness` the 10th percentile over the visits. With it the lower quartile over the quieter half of
-        them, each divided by its slowness (at most 1.25) where that is more than 1.03.
+        Without `slowness` the 10th percentile over the visits. With it the lower quartile of those whose slowness is at
+        most 1.03; where these are less than half, of the quieter half, each divided by its slowness (at most 1.25)
+        where that is more.
 
     Source: measured on a shared server, 12 visits of seven networks: 95 % were within 1.7 % of the truth, 5.4 % beside
     a process that copied memory; of their 10th percentiles within 4.2 % and 5.9 %.
     """
-    if not len(slowness):
-        return float(np.percentile(visits, UNDISTURBED_PERCENTILE))
-    quieter = np.argsort(slowness, kind="stable")[: -(-len(visits) // 2)]
-    factors = np.minimum(np.asarray(slowness, np.float64)[quieter], MOST_SLOWNESS)
-    corrected = np.asarray(visits, np.float64)[quieter] / np.where(factors > NOTABLE_SLOWNESS, factors, 1.0)
-    return float(np.percentile(corrected, 25))
+    values, factors = np.asarray(visits, np.float64), np.asarray(slowness, np.float64)
+    if not factors.size:
+        return float(np.percentile(values, UNDISTURBED_PERCENTILE))
+    factors = np.minimum(factors, MOST_SLOWNESS)
+    factors = np.where(factors > NOTABLE_SLOWNESS, factors, 1.0)
+    half = -(-len(values) // 2)
+    chosen = np.flatnonzero(factors == 1.0)
+    if len(chosen) < half:
+        chosen = np.argsort(slowness, kind="stable")[:half]
+    return float(np.percentile(values[chosen] / factors[chosen], 25))
+
+
+def response(visits: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]], prior: float) -> float:
+    """The power with which models become slower when a reference beside them does, in [0, 1].
+
+    What disturbs the reference need not disturb them, and the reference has noise of its own: models that were visited
+    more than once tell. Each two visits of a model give a slope; of these the median counts, weighted by how far the
+    reference's timings are apart, which minimizes the sum of absolute errors.
+
+    Args:
+        visits: Of each model the latencies in time order, and what the reference took beside them.
+        prior: Counts as ten pairs whose reference is 3 % apart.
+    """
+    slopes, weights = [prior], [PRIOR_WEIGHT]
+    for latency, beside in visits:
+        apart = np.diff(np.log(beside))
+        moved = apart != 0
+        slopes.extend(np.diff(np.log(latency))[moved] / apart[moved])
+        weights.extend(np.abs(apart[moved]))
+    order = np.argsort(slopes, kind="stable")
+    heap = np.cumsum(np.asarray(weights)[order])
+    return float(np.clip(np.asarray(slopes)[order][np.searchsorted(heap, heap[-1] / 2)], 0.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +192,18 @@ class Timing:
         )
 
     @classmethod
-    def merged(cls, timings: Sequence["Timing"], usual_us: float = 0.0) -> "Timing":
+    def merged(cls, timings: Sequence["Timing"], usual_us: float = 0.0, *, power: float = NETWORK_RESPONSE) -> "Timing":
         """One timing from several of one visit each.
 
         Args:
             timings: One or more.
             usual_us: What the reference network usually takes; 0 where none ran.
+            power: Its `response` to that network.
         """
         if len(timings) == 1 and not usual_us:
             return timings[0]
         visit_us = [us for timing in timings for us in timing.visit_us]
-        slowness = [timing.beside_us / usual_us for timing in timings] if usual_us else []
+        slowness = [(timing.beside_us / usual_us) ** power for timing in timings] if usual_us else []
         low, high = np.percentile(visit_us, [25, 75])
         p10_us = [timing.p10_us for timing in timings if timing.p10_us is not None]
         p90_us = [timing.p90_us for timing in timings if timing.p90_us is not None]

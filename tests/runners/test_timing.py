@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mobilenas.errors import FieldError
-from mobilenas.runners import Timing, TimingProtocol, Unit, undisturbed
+from mobilenas.runners import Timing, TimingProtocol, Unit, response, undisturbed
 
 
 def test_value_is_the_10th_percentile_over_visits_of_their_lower_quartiles():
@@ -73,3 +74,30 @@ def test_a_device_that_gives_one_figure_a_visit_has_no_percentiles():
 def test_a_protocol_out_of_range_names_the_field(field, value):
     with pytest.raises(FieldError, match=field):
         TimingProtocol(**{field: value})
+
+
+def test_models_respond_as_their_visits_say():
+    rng = np.random.default_rng(0)
+    beside = [list(rng.uniform(1.0, 1.1, 3)) for _ in range(100)]
+
+    def visits(power, noise):
+        return [(np.array(b) ** power * rng.normal(7.0, 7 * noise, 3), b) for b in beside]
+
+    for power in (0.0, 0.3, 0.7, 1.0):
+        assert response(visits(power, 1e-6), prior=0.7) == pytest.approx(power, abs=1e-3)
+        assert response(visits(power, 0.01), prior=0.7) == pytest.approx(power, abs=0.1)
+    assert response(visits(2.0, 1e-6), prior=0.7) == 1.0
+    assert response(visits(-0.5, 1e-6), prior=0.7) == 0.0
+
+
+def test_a_wild_visit_does_not_change_what_models_respond():
+    beside = [[1.0, 1.05]] * 40
+    latency = [[7.0, 7.0]] * 30 + [[7.0, 21.0]] * 10
+    assert response(zip(latency, beside, strict=True), prior=0.7) == 0.0
+
+
+def test_few_visits_leave_the_prior():
+    assert response([], prior=0.7) == 0.7
+    assert response([([7.0], [5.0]), ([7.0, 7.0], [5.0, 5.0])], prior=0.7) == 0.7
+    assert response([([7.0, 7.0], [5.0, 5.2])], prior=0.7) == 0.7
+    assert response([([7.0, 7.0], [5.0, 7.0])], prior=0.7) == 0.0  # 34 % apart: more than ten times 3 %
