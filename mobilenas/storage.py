@@ -61,6 +61,22 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def set_aside(path: Path) -> Path | None:
+    """Renames a file that would be replaced to `<name>.old`; gives where it went, None where there is none.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    old = path.with_name(path.name + ".old")
+    try:
+        path.replace(old)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return old
+
+
 def write_json(path: Path, document: Any) -> None:
     """Writes a JSON document atomically, indented, without NaN."""
     write_atomically(path, json.dumps(document, indent=2, allow_nan=False) + "\n")

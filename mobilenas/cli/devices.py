@@ -26,8 +26,7 @@ def run(json: Json = False) -> None:
     lines = []
     for row in rows:
         for table in row["tables"] or [dict.fromkeys(TABLE_COLUMNS)]:
-            held_out = None if table["error"] is None else f"{100 * table['error']:.1f} %"
-            shown = {**table, "error": held_out}
+            shown = {**table, "error": _percent(table["error"]) or _percent(table.get("block_error"), " of a block")}
             lines.append((row["name"], row["runner"], row["answers"], *(shown[column] for column in TABLE_COLUMNS)))
             if table.get("mismatch"):
                 note(f"the {table['dtype']} table of {row['name']} is of another machine: {table['mismatch']}")
@@ -52,8 +51,16 @@ def _describe(device: Device) -> dict[str, Any]:
     }
 
 
+def _percent(error: float | None, of: str = "") -> str | None:
+    return None if error is None else f"{100 * error:.1f} %{of}"
+
+
 def _describe_table(device: Device, dtype: str, runner: Runner) -> dict[str, Any]:
-    """How good a table is; `error` is the relative standard error of a network, None where none was ever compared."""
+    """How good a table is.
+
+    `error` is the relative standard error of a network, `block_error` that of a block which an imported table lacks;
+    None where none was ever compared.
+    """
     path = table_path(device, dtype)
     table = LatencyTable.load(path)
     return {
@@ -63,6 +70,7 @@ def _describe_table(device: Device, dtype: str, runner: Runner) -> dict[str, Any
         "blocks": len(table.blocks),
         "networks": len(table.networks),
         "error": table.known_error,
+        "block_error": table.rates.error if table.rates and table.blocks else None,
         "date": table.info.date,
         "method": table.info.method,
         "source": table.info.source,

@@ -8,7 +8,7 @@ import typer
 
 from mobilenas.cli.output import note, print_json
 from mobilenas.errors import InputError
-from mobilenas.latency import LatencyTable, own_table_path
+from mobilenas.latency import LatencyTable, own_table_path, table_path
 from mobilenas.runners import Device, known_devices, open_runner
 from mobilenas.storage import home, write_atomically
 
@@ -25,7 +25,7 @@ def store(name: str, dtype: str, fresh: bool, make: Callable[[Device], LatencyTa
     Args:
         name: Of a device, or path of its `.toml`.
         dtype: Element type.
-        fresh: Whether a table that the user has may be replaced.
+        fresh: Whether a table that the device has may be replaced, its own or one that ships.
         make: Makes the table.
 
     Raises:
@@ -39,9 +39,9 @@ def store(name: str, dtype: str, fresh: bool, make: Callable[[Device], LatencyTa
             f"device {device.name} is this machine, which measures its table itself (mobilenas profile --device "
             f"{device.name}); give --device a name of the device that the figures are of"
         )
-    path = own_table_path(device, dtype)
-    if path.exists() and not fresh:
-        raise InputError(f"{path} exists already; give --fresh to replace it")
+    path, there = own_table_path(device, dtype), table_path(device, dtype)
+    if there.exists() and not fresh:
+        raise InputError(f"device {device.name} has a table, {there}; give --fresh to put another in its place")
     table = make(device)
     table.save(path)
     if is_new:

@@ -36,7 +36,8 @@ def imported_table(device: Device, paths: Sequence[Path], *, dtype: str = "float
     """
     entries = [entry for path in paths for entry in read_block_file(path)]
     samples = [Sample(entry.graph.op_counts(), entry.measurement.latency_us) for entry in entries]
-    folds = [index % FOLDS for index in range(len(samples))]
+    numbers = {key: index for index, key in enumerate(dict.fromkeys(entry.keys for entry in entries))}
+    folds = [numbers[entry.keys] % FOLDS for entry in entries]  # what several files have is left out together
 
     def fit(rest: Sequence[Sample]) -> Rates:
         return fit_rates(rest, dtype=dtype)
@@ -54,7 +55,7 @@ def imported_table(device: Device, paths: Sequence[Path], *, dtype: str = "float
         _rows(entries),
         rates=with_error(fit(samples), error),
         notes=(
-            f"{len(entries)} blocks and ops that others measured; a network is their plain sum",
+            f"{len(numbers)} blocks and ops that others measured; a network is their plain sum",
             f"prices of work for what is missing: root mean square error {100 * error:.0f} % on blocks left out, "
             "weighted by latency",
         ),

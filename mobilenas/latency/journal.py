@@ -9,22 +9,34 @@ from typing import Any
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
 from mobilenas.latency.op_columns import read_op, write_op
+from mobilenas.storage import set_aside
+
+
+def path_beside(table: Path) -> Path:
+    """Where the journal of a table stands."""
+    return table.with_name(table.name + ".partial")
 
 
 class Journal:
     """Visits of ops and networks, one JSON line each; a torn last line is dropped.
 
     Args:
-        path: The file, `<table>.partial`.
-        environment: What was measured where; a journal of another environment is started anew.
+        path: The file, `<table>.partial`. One of another device, runtime or of other cores, or one that cannot be
+            read, is set aside and begun anew; a governor or cpuset that changed is no other device.
+        environment: What is measured where.
+
+    Attributes:
+        aside: Where a journal went that was set aside; None if none was.
     """
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self.ops: dict[OpSpec, list[tuple[float, int, float]]] = {}
         self.networks: dict[str, list[tuple[float, float]]] = {}
+        self.aside: Path | None = None
         self._path = path
         if not self._read(dict(environment)):
             self.ops, self.networks = {}, {}
+            self.aside = set_aside(path)
             self._start(dict(environment))
 
     def add_op(self, op: OpSpec, latency_us: float, runs: int, beside_us: float) -> None:
@@ -50,11 +62,11 @@ class Journal:
         whole = data[: data.rfind(b"\n") + 1]
         try:
             lines = [json.loads(line) for line in whole.splitlines()]
-            if not lines or lines[0] != {"environment": environment}:
+            if not lines or _place(lines[0]["environment"]) != _place(environment):
                 return False
             for line in lines[1:]:
                 self._take(line)
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, InputError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, InputError):
             return False
         if len(whole) != len(data):
             os.truncate(self._path, len(whole))
@@ -82,3 +94,9 @@ class Journal:
                 file.write(json.dumps(line).encode() + b"\n")
         except OSError as error:
             raise InputError(f"cannot write {self._path}: {error.strerror}; free the disk and run it again") from error
+
+
+def _place(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What of an environment makes it another place; the system's own choices, which may change, do not."""
+    pinning, _, _ = environment["pinning"].partition(", cpuset")
+    return environment["cpu"], environment["runtime"], environment["threads"], pinning

@@ -17,6 +17,7 @@ from mobilenas.latency.calibration_set import (
     networks_for,
 )
 from mobilenas.latency.choice import next_ops
+from mobilenas.latency.journal import path_beside
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.profiling import Profiler, Progress
 from mobilenas.latency.steady import SteadyRunner
@@ -26,6 +27,7 @@ from mobilenas.latency.transferring import LEAST_NETWORKS, MeasuredNetwork, tell
 from mobilenas.runners import Device, Runner, open_runner
 from mobilenas.spaces import SearchSpace
 from mobilenas.spaces.mnasnet import MnasNetSpace
+from mobilenas.storage import set_aside
 
 Note = Callable[[str], None]
 TRANSFER_NETWORKS, TRANSFER_OPS = 10, 40
@@ -73,16 +75,22 @@ def up_to_date_table(
     if table is None and not runner.has_connection:
         raise _no_table(device, dtype)
     if fresh:
-        path.with_name(path.name + ".partial").unlink(missing_ok=True)
+        path_beside(path).unlink(missing_ok=True)
     with runner:
-        table = None if fresh else _usable(device, dtype, runner, lambda text: None)  # somebody may have measured
+        if not fresh:  # somebody may have measured, and what device it is may have shown only now
+            table = _usable(device, dtype, runner, note if table is not None else lambda text: None)
+            if table is None and (old := set_aside(path)):
+                note(f"the table that was there is kept as {old}")
         networks = {} if table is not None and _is_calibrated(table, space) else networks_for(space)
         profiler = Profiler(device=device, dtype=dtype, runner=runner, path=path, table=table, progress=progress)
         if share is not None:
             profiler.table = profiler.table.updated(replace(profiler.table.info, share=share), {})
         part = profiler.table.info.share if space is not None else 1.0
+        if profiler.set_aside:
+            note(f"an interrupted run of another device or runtime is kept as {profiler.set_aside}")
         support = [op for op in support_ops() if networks and op not in wanted]
-        missing = sum(op not in profiler.table for op in wanted)
+        theirs = {op for graph in networks.values() for op in graph.op_counts()} if part == 1 else set()
+        missing = sum(op not in profiler.table for op in theirs.union(wanted, support))
         of = f"{100 * part:g} % of " if part < 1 else ""
         note(f"measuring {of}{missing} ops and {len(networks)} calibration networks on {device.name}")
         if space is not None and part < 1:

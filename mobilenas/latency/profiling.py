@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mobilenas.export import random_weights, write_micro_model, write_tflite
 from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency.calibration import CalibrationNetwork
-from mobilenas.latency.journal import Journal
+from mobilenas.latency.journal import Journal, path_beside
 from mobilenas.latency.overhead import overhead_us
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
@@ -62,6 +62,10 @@ class Profiler:
         path: Where the table is or will be; the journal stands beside it.
         table: What was measured before on this very device; None starts anew.
         progress: Told after every chunk.
+
+    Attributes:
+        failures: Why the runtime refused ops and networks, by name.
+        set_aside: Where an interrupted run's journal went that was of another device or runtime; None if there is none.
     """
 
     def __init__(
@@ -98,7 +102,8 @@ class Profiler:
         )
         self.table = (table or LatencyTable(info)).updated(info, {})
         self._path, self._progress = path, progress or (lambda done, total: None)
-        self._journal = Journal(path.with_name(path.name + ".partial"), environment)
+        self._journal = Journal(path_beside(path), environment)
+        self.set_aside = self._journal.aside
         self._done, self._total = 0, 0
 
     def measure(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import socket
 import struct
 import subprocess
@@ -19,6 +20,8 @@ PUSH_BYTES = 2**16
 CONNECT_SECONDS, LEAST_CONNECT_SECONDS = 10.0, 1.0
 PUSH_SECONDS = 60.0
 """Silence after which a push is given up."""
+WIFI_PORT = 5555
+"""Which `adb connect` takes where none is given."""
 STATES = {
     "unauthorized": "does not trust this computer; unlock it and accept its question to allow USB debugging",
     "offline": "is offline; unplug it and plug it in again, or run: adb reconnect offline",
@@ -50,11 +53,14 @@ class AdbPhone:
     Args:
         serial: As `adb devices` prints it; empty: `$ANDROID_SERIAL`, or the only phone there is.
         model: Or its model, such as "Pixel 7".
-        address: `host:port` for Wi-Fi; it is connected first, and then stands for the serial.
+        address: `host:port` for Wi-Fi; it is connected first, and then stands for the serial. Without a port, 5555.
     """
 
     def __init__(self, *, serial: str = "", model: str = "", address: str = "") -> None:
+        if address and ":" not in address:
+            address += f":{WIFI_PORT}"
         self._wanted, self._model, self._address = serial or address, model, address
+        self._said = ""
         self.serial = ""
 
     def connect(self, seconds: float = CONNECT_SECONDS) -> None:
@@ -68,7 +74,7 @@ class AdbPhone:
         with _lost():
             if self._address and self._state(client) != "device":
                 client.disconnect(self._address)
-                client.connect(self._address, timeout=seconds)
+                self._said = client.connect(self._address, timeout=seconds)
             self.serial = self._found(client.list(extended=True))
 
     def answers(self) -> bool:
@@ -149,7 +155,11 @@ class AdbPhone:
         listed = ", ".join(f"{d.serial} ({d.tags.get('model', d.state)})" for d in devices) or "none"
         if not fitting:
             sought = f"phone {wanted or self._model!r} is not connected" if wanted or self._model else "no phone"
-            raise DeviceError(f"{sought}; connected: {listed}; plug it in and turn on USB debugging (adb devices)")
+            remedy = "plug it in and turn on USB debugging (adb devices)"
+            if self._address and wanted == self._address:
+                sought += f" ({self._said.strip()})" if self._said else ""
+                remedy = f"turn on Wi-Fi debugging on it and try: adb connect {shlex.quote(self._address)}"
+            raise DeviceError(f"{sought}; connected: {listed}; {remedy}")
         if len(fitting) > 1:
             raise DeviceError(
                 f"{len(fitting)} phones are connected: {listed}; give one as serial or model in the device's "

@@ -1,6 +1,7 @@
 """What a batch of models still has to do on a phone, and what a trip there brought back."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mobilenas.runners._benchmark_model import BenchmarkModel, Reading
@@ -104,9 +105,16 @@ def last_line(output: str) -> str:
     return lines[-1][:200] if lines else "no output"
 
 
+LOST_CHILD = 127
+"""What `timeout` of toybox 0.8.9 says of a program that ended before it began to wait for it."""
+
+
 def _reading(benchmark: BenchmarkModel, output: str, code: int, seconds: int, limit_seconds: float) -> Reading:
     if code in (124, 137) and seconds + 1 >= limit_seconds:
         raise ValueError(f"no answer in {limit_seconds:g} s")
+    if code == LOST_CHILD:
+        with suppress(ValueError):
+            return benchmark.read(output)
     if code > 128:
         raise ValueError(f"benchmark_model ended with signal {code - 128}")
     if code:

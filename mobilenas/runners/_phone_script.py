@@ -16,6 +16,8 @@ DONE = ("done",)
 
 WATCH_SECONDS = 300.0
 """A phone whose folder nobody has touched for so long tidies itself up: longer than any process or part of a push."""
+USAGE_SECONDS = 20
+"""What the binary has to print its usage."""
 STATE_SECONDS = 15
 """A batch tells the phone's state before its first model, after its last, and between two after so many seconds."""
 
@@ -71,7 +73,7 @@ run() {
   start=$SECONDS
   timeout -s KILL "$limit" ./BINARY --graph="$2" "$@ARGUMENTS" 2>&1 </dev/null
   code=$?
-  [ $code = 0 ] || dead="$dead $1"
+  case $code in 0|127) ;; *) dead="$dead $1" ;; esac
   say end "$1" $code $((SECONDS - start))
 }
 """
@@ -147,7 +149,9 @@ class PhoneScripts:
 
     def usage(self) -> str:
         """Prints the binary's usage and its exit code."""
-        return self._script("enter", f"say usage\n./{BINARY} --help 2>&1 </dev/null\nsay code $?")
+        return self._script(
+            "enter", f"say usage\ntimeout -s KILL {USAGE_SECONDS} ./{BINARY} --help 2>&1 </dev/null\nsay code $?"
+        )
 
     def try_out(self, model: str, arguments: Sequence[str], limit_seconds: float) -> str:
         """Prints what the binary prints for a model."""

@@ -182,11 +182,6 @@ class PhoneSession:
         program = RemoteFile(f"{self._scripts.folder}/{BINARY}", self.binary, 0o755)
         self._send([program, RemoteFile(f"{self._scripts.folder}/{remote_name(tiny)}", tiny)])
         usage, ended = self._whole(self._scripts.usage())
-        if int(ended.words[1]) in CANNOT_EXECUTE or NOT_EXECUTABLE.search(usage.body):
-            raise InputError(
-                f"{self._name} cannot execute this benchmark_model ({last_line(usage.body)}); "
-                + where_to_get(self._abis())
-            )
         said = usage.body
         try:
             benchmark = BenchmarkModel.from_usage(usage.body)
@@ -194,8 +189,13 @@ class PhoneSession:
             said = self._whole(self._scripts.try_out(remote_name(tiny), arguments, ANSWER_SECONDS))[0].body
             self._benchmark = benchmark.detected(said)
         except ValueError as error:
+            where = where_to_get(self._abis())
+            if int(ended.words[1]) in CANNOT_EXECUTE or NOT_EXECUTABLE.search(usage.body):
+                raise InputError(
+                    f"{self._name} cannot execute this benchmark_model ({last_line(usage.body)}); {where}"
+                ) from error
             raise InputError(
-                f"this is no benchmark_model that is known: {error} ({last_line(said)}); {where_to_get(self._abis())}"
+                f"this is no benchmark_model that is known: {error} ({last_line(said)}); {where}"
             ) from error
 
     def _check_pinned(self, allowed: str) -> None:

@@ -134,8 +134,25 @@ def test_a_journal_of_another_machine_is_not_used(fake_device):
     tampered = [json.dumps({**json.loads(line), "us": 1e6}) for line in rest]
     partial.write_text("\n".join([json.dumps(header), *tampered]) + "\n")
     FakeRunner.lose_after = 10**9
-    profile(fake_device)
+    profiler = profile(fake_device)
     assert max(row.latency_us for row in load_table(fake_device, "float32").values()) < 1e3
+    assert json.loads(profiler.set_aside.read_text().splitlines()[0]) == header
+
+
+@pytest.mark.parametrize("key", ["governor", "pinning"])
+def test_a_journal_goes_on_where_only_what_the_system_chooses_has_changed(fake_device, key):
+    FakeRunner.lose_after = 5
+    with pytest.raises(DeviceError):
+        profile(fake_device)
+    partial = next(table_path(fake_device, "float32").parent.glob("*.partial"))
+    first, *rest = partial.read_text().splitlines()
+    header = json.loads(first)
+    header["environment"][key] += ", cpuset /background"
+    partial.write_text("\n".join([json.dumps(header), *rest]) + "\n")
+    FakeRunner.lose_after, told = 10**9, []
+    profiler = profile(fake_device, progress=lambda *counts: told.append(counts))
+    assert profiler.set_aside is None
+    assert told[0][0] > len(rest)
 
 
 def test_a_slow_episode_is_noticed_and_its_visits_are_made_again(fake_device):
@@ -219,6 +236,9 @@ def test_a_table_of_another_machine_is_measured_anew(fake_device, few_calibratio
     table = up_to_date_table(fake_device, "float32", OPS[:4], note=notes.append)
     assert table.info.cpu == "newer cpu"
     assert any("another machine" in text for text in notes)
+    old = table_path(fake_device, "float32").with_name("fake.float32.csv.old")
+    assert f"the table that was there is kept as {old}" in notes
+    assert LatencyTable.load(old).info.cpu != LatencyTable.load(table_path(fake_device, "float32")).info.cpu
 
 
 def test_an_unwritable_home_is_an_error(fake_device, own_home):

@@ -1,6 +1,6 @@
 #!/system/bin/sh
 # Stands for benchmark_model where no runtime is needed: a model takes a microsecond a thousand of its bytes.
-# /data/phone/behaviour says how some behave (a line each: file, then crash, hang, kill, cut, silent or refuse);
+# /data/phone/behaviour says how some behave (a line each: file, then crash, hang, kill, cut, silent, refuse or lost);
 # /data/phone/sleep makes every run last that long, in milliseconds, and /data/phone/takes lets it say so too;
 # /data/phone/style is what it prints like.
 # It starts no program but stat: thousands of these make a profile.
@@ -61,3 +61,5 @@ echo "INFO: count=$runs first=$us curr=$us min=$us max=$us avg=$us $tail"
 echo
 echo "Timings (microseconds): count=7 first=1 curr=1 min=1 max=1 avg=1 std=1"
 echo "INFO: Inference timings in us: Init: 12, First inference: $us, Warmup (avg): 99999, Inference (avg): $us"
+[ "$behaviour" = lost ] && exit 127
+exit 0

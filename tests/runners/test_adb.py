@@ -80,7 +80,7 @@ def test_a_model_that_comes_again_is_not_pushed_again(phone):
 
 
 def test_bad_models_fail_alone(phone):
-    behave(phone, m1="crash", m3="hang", m4="refuse", m5="cut", m6="silent")
+    behave(phone, m1="crash", m3="hang", m4="refuse", m5="cut", m6="silent", m7="lost")
     protocol = TimingProtocol(visits=2, runs=5, visit_seconds=0.01, timeout_seconds=1.0)
     with open_runner(phone.device()) as runner:
         timings = runner.measure(MODELS, protocol)
@@ -315,6 +315,17 @@ def test_hostile_words_reach_no_shell_unquoted(make_phone):
         with pytest.raises(FieldError, match="name"):
             Device(name=name, runner="adb")
     assert not list(phone.root.rglob("owned"))
+
+
+def test_a_phone_on_wifi_that_cannot_be_reached(phone, adb):
+    with pytest.raises(
+        DeviceError,
+        match=r"phone '127.0.0.1:1' is not connected \(.*connect.*\); .*; turn on Wi-Fi debugging on it and try: "
+        r"adb connect 127.0.0.1:1",
+    ):
+        open_runner(phone.device(address="127.0.0.1:1")).__enter__()
+    with pytest.raises(DeviceError, match=r"phone '127.0.0.1:5555' is not connected"):  # adb's port where none is given
+        open_runner(phone.device(address="127.0.0.1")).__enter__()
 
 
 def test_wrong_options_are_named():
