@@ -57,13 +57,12 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values; those that stand at their default are left out."""
-        out: dict[str, Any] = {}
         own: type = type(self)
-        for name, default in _defaults(own):
-            value = getattr(self, name)
-            if value != default:
-                out[name] = list(value) if isinstance(value, tuple) else value
-        return out
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, default in _defaults(own)
+            if (value := getattr(self, name)) != default
+        }
 
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:

@@ -51,12 +51,14 @@ class Trial(Settings):
     detail: str = ""
 
     def __post_init__(self) -> None:
+        figures = (self.latency_ms, self.low_ms, self.high_ms, self.accuracy_std or 0.0, self.seconds)
+        if not (math.isfinite(sum(figures)) and min(figures) >= 0):
+            for name in ("latency_ms", "low_ms", "high_ms", "accuracy_std", "seconds"):
+                value = getattr(self, name)
+                check(value is None or 0 <= value < math.inf, name, value, "a finite number from 0")
         check(self.index >= 0, "index", self.index, "a whole number from 0")
         check(min(self.genotype, default=0) >= 0, "genotype", self.genotype, "choices from 0")
         check(max(self.genotype, default=0) <= 255, "genotype", self.genotype, "choices up to 255")
-        for name in ("latency_ms", "low_ms", "high_ms", "accuracy_std", "seconds"):
-            value = getattr(self, name)
-            check(value is None or 0 <= value < math.inf, name, value, "a finite number from 0")
         if self.status == "ok":
             fine = self.accuracy is not None and 0 <= self.accuracy <= 1
             check(fine, "accuracy", self.accuracy, "a number in [0, 1]")
