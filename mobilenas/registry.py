@@ -65,8 +65,10 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
 
 def unknown(noun: str, name: str, known: Mapping[str, object] | list[str]) -> str:
-    """The text for a name that is not known, with the nearest that are, or all where they are few."""
+    """The text for a name that is not known, with those that begin so, else the nearest, or all where they are few."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=3) or (names if len(names) <= MOST_LISTED else [])
+    begun = [each for each in names if each.startswith(str(name))]
+    near = begun if name and len(begun) <= MOST_LISTED else []
+    near = near or difflib.get_close_matches(str(name), names, n=3) or (names if len(names) <= MOST_LISTED else [])
     question = f"; did you mean: {', '.join(near)}?" if near else ""
     return f"unknown {noun} {shorten(name)}{question}"

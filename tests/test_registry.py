@@ -97,6 +97,12 @@ def test_unknown_without_a_near_name_lists_all_of_them():
     assert len(unknown("model", "z" * 1000, [])) < 100
 
 
+def test_unknown_names_what_begins_so() -> None:
+    names = ["mobilenet_v2", "mobilenet_v4_conv_small", "mobilenet_v4_conv_large"]
+    said = unknown("model", "mobilenet_v4", names)
+    assert said == "unknown model 'mobilenet_v4'; did you mean: mobilenet_v4_conv_large, mobilenet_v4_conv_small?"
+
+
 def test_unknown_does_not_list_what_nobody_would_read():
     names = [f"name_{i}" for i in range(50)]
     assert unknown("model", "zzz", names) == "unknown model 'zzz'"

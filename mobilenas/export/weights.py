@@ -109,7 +109,7 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         return {name: _array(**entry) for name, entry in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        said = _plain(str(error))
+        said = plain(str(error))
         raise InputError(f"cannot read weights {path}: {said}; give a .safetensors file of float32") from error
 
 
@@ -135,7 +135,7 @@ def fitted(found: Mapping[str, npt.NDArray[Any]], graph: OpGraph, source: str) -
     wanted = graph.state_shapes()
     extra = [name for name in found if name not in wanted and not name.endswith("num_batches_tracked")]
     problems = [f"{name} is missing" for name in wanted if name not in found]
-    problems += [f"{_plain(name)} is not in the network" for name in extra]
+    problems += [f"{plain(name)} is not in the network" for name in extra]
     for name, shape in wanted.items():
         if name in found:
             problems += tensor_problems(name, found[name], shape)
@@ -150,7 +150,7 @@ def require_fit(source: str, problems: Sequence[str]) -> None:
         raise InputError(f"{source} does not fit the network: {'; '.join(problems[:3])}{rest}")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """What a file says, short enough and printable for an error of one line."""
     return "".join(character if character.isprintable() else "?" for character in text[:200])
 

@@ -30,7 +30,34 @@ ACTIVATIONS: dict[str | None, ActivationName] = {
     "h_sigmoid": "hard_sigmoid",
 }
 LAYERS = ("MBConvLayer", "MBInvertedConvLayer")
-ZERO = "ZeroLayer"
+ZERO, IDENTITY = "ZeroLayer", "IdentityLayer"
+NETWORKS_READ = ("MobileNetV3", "ProxylessNASNets")
+MOST_CHANNELS = 65536
+PLAIN: Mapping[str, tuple[object, ...]] = {
+    "in_channels": (None, 3),
+    "dilation": (None, 1),
+    "groups": (None, 1),
+    "bias": (None, False),
+    "use_bn": (None, True),
+    "has_shuffle": (None, False),
+    "use_se": (None, False),
+    "dropout_rate": (None, 0, 0.0),
+    "ops_order": (None, "weight_bn_act"),
+}
+"""What a convolution's fields must be where the network has nothing else for them."""
+POINTWISE: Mapping[str, tuple[object, ...]] = {
+    **{name: accepted for name, accepted in PLAIN.items() if name != "in_channels"},
+    "kernel_size": (1,),
+    "stride": (None, 1),
+}
+POOLED = {name: accepted for name, accepted in POINTWISE.items() if name not in ("bias", "use_bn")}
+LINEAR: Mapping[str, tuple[object, ...]] = {"bias": (None, True), "use_bn": (None, False), "act_func": (None, "none")}
+SHORTCUT: Mapping[str, tuple[object, ...]] = {
+    "name": (IDENTITY, ZERO),
+    "use_bn": (None, False),
+    "act_func": (None, "none"),
+    "dropout_rate": (None, 0, 0.0),
+}
 DEFAULT_RESOLUTION = 224
 DEFAULT_EPSILON = {"ProxylessNASNets": 1e-3}
 
@@ -81,11 +108,12 @@ def from_net_config(data: object, *, name: str = "once_for_all", resolution: int
         FieldError: If a field is missing or not accepted.
     """
     root = _Fields(data, "")
-    if root.value("input_stem") is not None:  # ResNets
+    if root.value("name") not in NETWORKS_READ or root.value("input_stem") is not None:  # ResNets
         raise FieldError(
-            "name", root.value("name"), "a mobile network (MobileNetV3, ProxylessNASNets); only these are read"
+            "name", root.value("name"), f"a mobile network ({', '.join(NETWORKS_READ)}); only these are read"
         )
     first = root.child("first_conv")
+    first.expect_all(PLAIN)
     stem = ConvBnAct(
         out_channels=first.integer("out_channels"),
         kernel_size=first.integer("kernel_size"),
@@ -102,7 +130,10 @@ def from_net_config(data: object, *, name: str = "once_for_all", resolution: int
         stages[-1] = (*stages[-1], made)
         channels = made.out_channels
     classifier = root.child("classifier")
+    classifier.expect_all(LINEAR)
     norm = root.optional("bn")
+    if norm:
+        norm.expect("ws_eps", None)
     epsilon = norm.real("eps") if norm else DEFAULT_EPSILON.get(str(root.value("name")), 1e-5)
     return Arch(
         stem=stem,
@@ -124,38 +155,62 @@ def _block(block: "_Fields", channels: int) -> MBConv | None:
     conv.expect("name", *LAYERS)
     conv.expect("in_channels", channels)
     conv.expect("groups", None)
-    ratio = conv.value("expand_ratio")
-    expanded = conv.value("mid_channels") or round(channels * ratio)
-    if ratio != 1 and expanded == channels:
-        raise FieldError("mid_channels", expanded, "a number that is not in_channels", conv.where)
+    expanded = _expanded(conv, channels)
     shortcut = block.optional("shortcut")
-    return MBConv(
+    if shortcut:
+        shortcut.expect_all(SHORTCUT)
+    made = MBConv(
         out_channels=conv.integer("out_channels"),
         kernel_size=conv.integer("kernel_size"),
         stride=conv.integer("stride"),
-        expanded_channels=0 if ratio == 1 else int(expanded),
-        se_channels=make_divisible(int(expanded) // 4) if conv.value("use_se") else 0,
+        expanded_channels=expanded,
+        se_channels=make_divisible((expanded or channels) // 4) if conv.boolean("use_se", default=False) else 0,
         se_gate="hard_sigmoid",
         activation=conv.activation(),
         residual=shortcut is not None and shortcut.value("name") != ZERO,
     )
+    if made.residual and (made.stride, made.out_channels) != (1, channels):
+        raise FieldError("shortcut", block.value("shortcut"), "null where a block changes the size", block.where)
+    return made
+
+
+def _expanded(conv: "_Fields", channels: int) -> int:
+    """Channels of the expansion convolution; 0 where the block has none."""
+    given = conv.value("mid_channels")
+    ratio = None if given is not None and conv.value("expand_ratio") is None else conv.real("expand_ratio")
+    if given is not None:
+        expanded = conv.integer("mid_channels")
+        check(1 <= expanded <= MOST_CHANNELS, f"{conv.where}.mid_channels", given, f"null or 1 to {MOST_CHANNELS}")
+    else:
+        assert ratio is not None
+        fits = 1 <= channels * ratio <= MOST_CHANNELS
+        check(fits, f"{conv.where}.expand_ratio", ratio, f"a number that gives 1 to {MOST_CHANNELS} channels")
+        expanded = round(channels * ratio)
+    if (ratio == 1) != (expanded == channels):
+        accepted = "null or in_channels, as expand_ratio is 1" if ratio == 1 else "a number that is not in_channels"
+        raise FieldError("mid_channels", expanded, accepted, conv.where)
+    return 0 if ratio == 1 else expanded
 
 
 def _head(root: "_Fields", classifier: "_Fields") -> Head:
     dropout = classifier.real("dropout_rate", 0.0)
     expand, mix = root.optional("final_expand_layer"), root.optional("feature_mix_layer")
     if mix is None:
+        root.expect("final_expand_layer", None)
         return PoolLinear(dropout=dropout)
     out_channels, activation = mix.integer("out_channels"), mix.activation()
     if expand is None:
+        mix.expect_all(POINTWISE)
         return ConvPoolLinear(out_channels=out_channels, activation=activation, dropout=dropout)
+    expand.expect_all(POINTWISE)
+    mix.expect_all(POOLED)
     expand.expect("act_func", mix.value("act_func"))
     return PoolConvLinear(
         expanded_channels=expand.integer("out_channels"),
         out_channels=out_channels,
         activation=activation,
-        bias=bool(mix.value("bias")),
-        batch_norm=bool(mix.value("use_bn")),
+        bias=mix.boolean("bias", default=False),
+        batch_norm=mix.boolean("use_bn", default=True),
         dropout=dropout,
     )
 
@@ -179,6 +234,13 @@ class _Fields:
             raise FieldError(name, value, "a whole number", self.where)
         return value
 
+    def boolean(self, name: str, *, default: bool) -> bool:
+        """A field that must be true or false; null and absent ones are `default`."""
+        value = default if self.value(name) is None else self.value(name)
+        if not isinstance(value, bool):
+            raise FieldError(name, value, "true or false", self.where)
+        return value
+
     def real(self, name: str, default: float | None = None) -> float:
         """A field that must be a finite number; null and absent ones are `default`, if there is one."""
         value = default if self.value(name) is None else self.value(name)
@@ -197,9 +259,16 @@ class _Fields:
         return ACTIVATIONS[name]
 
     def expect(self, name: str, *accepted: object) -> None:
-        """Raises `FieldError` unless a field is one of some values."""
-        if self.value(name) not in accepted:
-            raise FieldError(name, self.value(name), " or ".join(map(shorten, accepted)), self.where)
+        """Raises `FieldError` unless a field is one of some values, of the same type; null and absent are None."""
+        value = self.value(name)
+        if not any(type(value) is type(each) and value == each for each in accepted):
+            said = ["null" if each is None else shorten(each) for each in accepted]
+            raise FieldError(name, value, " or ".join(said), self.where)
+
+    def expect_all(self, accepted: Mapping[str, tuple[object, ...]]) -> None:
+        """Raises `FieldError` unless each of some fields is one of its values."""
+        for name, values in accepted.items():
+            self.expect(name, *values)
 
     def child(self, name: str) -> "_Fields":
         """A field that is an object."""
@@ -212,7 +281,7 @@ class _Fields:
     def children(self, name: str) -> list["_Fields"]:
         """A field that is a list of objects."""
         value = self.value(name)
-        if not isinstance(value, list):
+        if not isinstance(value, list) or not value:
             raise FieldError(name, value, "a list of objects", self.where)
         return [_Fields(item, f"{self._path(name)}[{i}]") for i, item in enumerate(value)]
 

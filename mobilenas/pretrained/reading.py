@@ -10,7 +10,7 @@ from typing import Any
 from mobilenas import models
 from mobilenas.arch import Arch
 from mobilenas.errors import InputError
-from mobilenas.export.weights import Array, fitted, is_safetensors, read_tensors
+from mobilenas.export.weights import Array, fitted, is_safetensors, plain, read_tensors
 from mobilenas.extras import require
 from mobilenas.pretrained.layouts import LAYOUTS, Layout, Original
 from mobilenas.pretrained.matching import Tensors, matched
@@ -27,8 +27,8 @@ def pretrained(
 ) -> tuple[Arch, dict[str, Array]]:
     """The network that weights belong to, and the weights.
 
-    Weights of a library want its padding and epsilon: a published network takes those of the library's original, any
-    other keeps its own.
+    Weights of a library want its padding and epsilon: a published network takes those of the library's original, or
+    of the family's where the library lists no such width; any other network keeps its own.
 
     Args:
         arch: The network.
@@ -44,8 +44,10 @@ def pretrained(
     """
     library, _, rest = source.partition(":")
     if library in LAYOUTS:
-        layout, (name, _, file) = LAYOUTS[library], rest.partition("=")
-        original = _original(layout, arch, name)
+        layout, (name, equals, file) = LAYOUTS[library], rest.partition("=")
+        if equals and not (name and file):
+            raise InputError(f"{source} is not accepted; give --weights {library}:NETWORK=FILE")
+        original = _original(layout, arch, library, name, file)
         tensors = _file_tensors(file) if file else _downloaded(layout, original)
         arch = _variant(arch, original)
         of = file or f"{library}'s {original.name}"
@@ -53,12 +55,16 @@ def pretrained(
     found = _file_tensors(source)
     fitting = next((key for key in LAYOUTS if LAYOUTS[key].fits(found)), None)
     if fitting is None:
+        if not found.keys() & arch.graph().state_shapes().keys():
+            raise InputError(_of_nobody(source, found))
         return arch, fitted(found, arch.graph(), source)
     layout = LAYOUTS[fitting]
-    originals = layout.originals.get(arch.name, ())
-    if originals and _is_published(arch):
+    if _is_published(arch):
+        originals = _relatives(layout, arch, source)
         _require_one(originals, layout, fitting, source)
-        note(f"{Path(source).name} is read as {layout.title}'s {originals[0].name}: {originals[0].padding} padding")
+        as_what = "as" if arch.name in layout.originals else "as another width of"
+        name, padding = originals[0].name, originals[0].padding
+        note(f"{Path(source).name} is read {as_what} {layout.title}'s {name}: {padding} padding")
         arch = _variant(arch, originals[0])
     return arch, matched(arch, layout, found, source=source, any_classes=any_classes)
 
@@ -72,11 +78,19 @@ def _file_tensors(source: str) -> Tensors:
     return read_tensors(path) if safe else _torch_file(path)
 
 
+def _of_nobody(source: str, found: Tensors) -> str:
+    titles = ", ".join(LAYOUTS[library].title for library in LAYOUTS)
+    own = ", ".join(plain(name) for name in sorted(found)[:3]) + (
+        f" and {len(found) - 3} more" if len(found) > 3 else ""
+    )
+    return f"{source} has neither our names nor those of {titles}; its tensors are {own or 'none'}"
+
+
 def _require_one(originals: Sequence[Original], layout: type[Layout], library: str, source: str) -> None:
-    """Raises `InputError` if networks of a library that differ in padding or epsilon have the same tensors as ours."""
-    if len({(original.padding, original.bn_epsilon) for original in originals}) > 1:
-        known = " or ".join(f"{original.name} ({original.padding} padding)" for original in originals)
-        choices = " or ".join(f"{library}:{original.name}={source}" for original in originals)
+    """Raises `InputError` if networks of a library that compute different things have the same tensors as ours."""
+    if len({(original.padding, original.bn_epsilon, original.differs) for original in originals}) > 1:
+        known = " or ".join(f"{each.name} ({each.differs or f'{each.padding} padding'})" for each in originals)
+        choices = " or ".join(f"{library}:{each.name}={source}" for each in originals if not each.differs)
         raise InputError(
             f"{source} may be {layout.title}'s {known}, which its tensors do not tell\ngive --weights {choices}"
         )
@@ -88,8 +102,19 @@ def _downloaded(layout: type[Layout], original: Original) -> Tensors:
         return _arrays(layout.download(original))
 
 
-def _original(layout: type[Layout], arch: Arch, name: str) -> Original:
-    known = layout.originals.get(arch.name, ())
+def _relatives(layout: type[Layout], arch: Arch, file: str) -> tuple[Original, ...]:
+    """What the library has of a network or its family; padding and epsilon of anything else are not known."""
+    known = layout.relatives(arch.name)
+    if not known:
+        raise InputError(
+            f"{file} has {layout.title}'s names, but {layout.title} has no {arch.name}: which padding and epsilon its "
+            "weights want is not known\ngive an architecture file (.json) or a net.config, which say both, as MODEL"
+        )
+    return known
+
+
+def _original(layout: type[Layout], arch: Arch, library: str, name: str, file: str) -> Original:
+    known = _relatives(layout, arch, file) if file else layout.originals.get(arch.name, ())
     if not known:
         ours = ", ".join(layout.originals)
         raise InputError(f"{layout.title} has no weights for {arch.name}; it has them for {ours}; give a file")
@@ -98,6 +123,11 @@ def _original(layout: type[Layout], arch: Arch, name: str) -> Original:
     found = next((original for original in known if original.name == name), None)
     if found is None:
         raise InputError(unknown(f"{layout.title} network for {arch.name}", name, [each.name for each in known]))
+    if found.differs:
+        raise InputError(
+            f"{layout.title}'s {name} has the tensors of {arch.name} but is another network: it {found.differs}"
+            f"\ngive the module itself as MODEL: {library}.models:{name}"
+        )
     return found
 
 

@@ -152,7 +152,7 @@ def test_a_net_config_is_a_model(answer, tmp_path) -> None:
     config = {
         "name": "ProxylessNASNets",
         "first_conv": conv,
-        "blocks": [],
+        "blocks": [{"conv": {**conv, "name": "MBConvLayer", "in_channels": 8, "expand_ratio": 1}}],
         "feature_mix_layer": {**conv, "kernel_size": 1, "stride": 1},
         "classifier": {"out_features": 10, "dropout_rate": 0},
     }

@@ -49,6 +49,9 @@ CONFIG = {
 }
 
 
+LAYER, AT = ["blocks", 2, "conv"], r"blocks\[2\].conv"
+
+
 def changed(path: list, value: object) -> dict:
     data = copy.deepcopy(CONFIG)
     at = data
@@ -113,6 +116,38 @@ def test_the_proxylessnas_form() -> None:
         (["classifier", "dropout_rate"], [0.1], r"classifier.dropout_rate: \[0.1\] is not accepted; give a number"),
         (["classifier", "dropout_rate"], 10**400, "classifier.dropout_rate: 10+"),
         (["bn", "eps"], None, "bn.eps: None is not accepted; give a number"),
+        (["bn", "ws_eps"], 1e-5, "bn.ws_eps: 1e-05 is not accepted; give null"),
+        (["name"], "ResNet50", "name: 'ResNet50' is not accepted; give a mobile network"),
+        (["blocks"], [], r"blocks: \[\] is not accepted; give a list of objects"),
+        ([*LAYER, "expand_ratio"], None, rf"{AT}.expand_ratio: None is not accepted; give a number"),
+        ([*LAYER, "expand_ratio"], "x", rf"{AT}.expand_ratio: 'x' is not accepted; give a number"),
+        ([*LAYER, "expand_ratio"], [4], rf"{AT}.expand_ratio: \[4\] is not accepted; give a number"),
+        (
+            [*LAYER, "expand_ratio"],
+            1e308,
+            rf"{AT}.expand_ratio: 1e\+308 is not accepted; give a number that gives 1 to",
+        ),
+        ([*LAYER, "expand_ratio"], -4, rf"{AT}.expand_ratio: -4.0 is not accepted"),
+        ([*LAYER, "mid_channels"], [64], rf"{AT}.mid_channels: \[64\] is not accepted; give a whole number"),
+        ([*LAYER, "mid_channels"], "64", rf"{AT}.mid_channels: '64' is not accepted; give a whole number"),
+        ([*LAYER, "mid_channels"], 64.7, rf"{AT}.mid_channels: 64.7 is not accepted; give a whole number"),
+        ([*LAYER, "mid_channels"], 0, rf"{AT}.mid_channels: 0 is not accepted"),
+        ([*LAYER, "use_se"], "False", rf"{AT}.use_se: 'False' is not accepted; give true or false"),
+        (["first_conv", "dilation"], 2, "first_conv.dilation: 2 is not accepted; give null or 1"),
+        (["first_conv", "groups"], True, "first_conv.groups: True is not accepted; give null or 1"),
+        (["first_conv", "use_bn"], False, "first_conv.use_bn: False is not accepted; give null or True"),
+        (["first_conv", "has_shuffle"], True, "first_conv.has_shuffle: True"),
+        (["final_expand_layer", "kernel_size"], 3, "final_expand_layer.kernel_size: 3 is not accepted; give 1"),
+        (["feature_mix_layer", "use_bn"], 1, "feature_mix_layer.use_bn: 1 is not accepted; give true or false"),
+        (["feature_mix_layer"], None, "final_expand_layer: .* is not accepted; give null"),
+        (["classifier", "bias"], False, "classifier.bias: False is not accepted; give null or True"),
+        (["blocks", 2, "shortcut"], conv(24), r"blocks\[2\].shortcut.name: 'ConvLayer' is not accepted"),
+        (
+            ["blocks", 1, "shortcut"],
+            {"name": "IdentityLayer"},
+            r"blocks\[1\].shortcut: .* where a block changes the size",
+        ),
+        (["blocks", 0, "mobile_inverted_conv", "mid_channels"], 8, "give null or in_channels, as expand_ratio is 1"),
     ],
 )
 def test_what_is_not_accepted_is_named(path, value, message, tmp_path) -> None:

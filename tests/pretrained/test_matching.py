@@ -132,6 +132,50 @@ def test_a_file_that_may_be_one_of_several_networks_must_be_named(tmp_path) -> N
         assert set(weights) == set(arch.graph().state_shapes())
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("mobilenet_v4_conv_medium", "mobilenetv4_conv_aa_medium"),
+        ("mobilenet_v4_conv_medium", "mobilenetv4_conv_blur_medium"),
+        ("mobilenet_v4_conv_large", "mobilenetv4_conv_aa_large"),
+        ("efficientnet_b0", "efficientnet_blur_b0"),
+    ],
+)
+def test_another_network_with_our_tensors_is_not_read_as_ours(ours, theirs, tmp_path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file(arrays(timm.create_model(theirs).state_dict()), path)
+    with pytest.raises(InputError, match=rf"{theirs} \((averages|blurs) where ours has strides\)") as caught:
+        pretrained(models.get(ours), str(path))
+    named = str(caught.value).split("\n")[1].removeprefix("give --weights ").split(" or ")
+    assert f"timm:{theirs}={path}" not in named
+    for choice in named:
+        assert set(pretrained(models.get(ours), choice)[1]) == set(models.get(ours).graph().state_shapes())
+    for source in (f"timm:{theirs}", f"timm:{theirs}={path}"):
+        with pytest.raises(InputError, match=rf"is another network: it .*\n.*timm\.models:{theirs}$"):
+            pretrained(models.get(ours), source)
+
+
+@pytest.mark.parametrize("source", ["{}", "timm:mobilenetv1_100={}"])
+def test_a_network_of_no_family_of_the_library_is_refused(source, tmp_path) -> None:
+    """Whoever built it with the library's blocks may have chosen any padding."""
+    path = tmp_path / "weights.safetensors"
+    save_file(arrays(timm.create_model("mobilenetv1_100").state_dict()), path)
+    with pytest.raises(InputError, match=r"timm has no proxylessnas_cpu: .*\ngive an architecture file"):
+        pretrained(models.get("proxylessnas_cpu"), source.format(path))
+
+
+def test_a_file_with_nobodys_names_is_said_to_have_them(tmp_path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({f"backbone.{name}": np.zeros(3, np.float32) for name in "edcba"}, path)
+    with pytest.raises(InputError) as caught:
+        pretrained(models.get(NAME), str(path))
+    names = ", ".join(LAYOUTS[key].title for key in LAYOUTS)
+    assert str(caught.value) == (
+        f"{path} has neither our names nor those of {names}; "
+        "its tensors are backbone.a, backbone.b, backbone.c and 2 more"
+    )
+
+
 def test_a_named_file_that_does_not_fit_is_called_by_its_name(state, tmp_path) -> None:
     torch.save(state, tmp_path / "weights.pth")
     with pytest.raises(InputError, match=r"weights\.pth does not fit the network: .*conv_stem"):
@@ -208,6 +252,8 @@ def test_nothing_but_a_state_dict_is_loaded(content, tmp_path, capsys) -> None:
         ("missing.pth", "cannot read weights missing.pth: No such file"),
         ("timm:mobilenetv3_smal", "did you mean: .*mobilenetv3_small_100"),
         ("once_for_all", "Once-for-All has no weights for mobilenet_v3_small"),
+        (f"timm:{TIMM}=", rf"^timm:{TIMM}= is not accepted; give --weights timm:NETWORK=FILE"),
+        ("timm:=weights.pth", "^timm:=weights.pth is not accepted; give --weights timm:NETWORK=FILE"),
     ],
 )
 def test_unknown_sources(source, message, tmp_path, monkeypatch) -> None:

@@ -1,6 +1,7 @@
 """Rules for sums, products and activations."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -110,25 +111,31 @@ def _linear(to: Translator, x: Value, factor: float, summand: float) -> Value:
 @rule("add")
 def add(call: Call) -> Traced:
     """A sum of two values, or with a constant."""
-    return _sum(call, 1.0)
+    return _sum(call, call["self"], call["other"], 1.0)
 
 
 @rule("sub")
 def subtract(call: Call) -> Traced:
     """A difference."""
-    return _sum(call, -1.0)
+    return _sum(call, call["self"], call["other"], -1.0)
 
 
-def _sum(call: Call, sign: float) -> Traced:
-    a, b = call["self"], call["other"]
+@rule("rsub")
+def subtract_from(call: Call) -> Traced:
+    """A difference the other way round: a number minus a value."""
+    return _sum(call, call["other"], call["self"], -1.0)
+
+
+def _sum(call: Call, a: Any, b: Any, sign: float) -> Traced:
+    """The sum of a and sign * alpha * b, of which one may be a constant."""
     sign *= 1.0 if call["alpha"] is None else float(call["alpha"])
     if isinstance(b, int | float):
         value = call.to.value(a)
         return Shifted(value, sign * b)
-    if isinstance(a, Tensor):
-        a, b = (b, a) if sign == 1 else (None, None)
-    if a is None:
-        raise call.to.stop("a constant minus a value")
+    if isinstance(a, int | float | Tensor):
+        value = call.to.value(b)
+        scale = None if sign == 1 else torch.full((value.shape[2],), sign)
+        return call.to.affine(value, scale, _by_channel(call, torch.as_tensor(a), value))
     value = call.to.value(a)
     if isinstance(b, Tensor):
         return call.to.affine(value, None, sign * _by_channel(call, b, value))
@@ -154,14 +161,17 @@ def multiply(call: Call) -> Traced:
 
 @rule("div")
 def divide(call: Call) -> Traced:
-    """A quotient with a number."""
+    """A quotient with a constant."""
     divisor = call["other"]
-    if not isinstance(divisor, int | float):
-        raise call.to.stop("by a tensor")
-    if divisor == 0:
+    if not isinstance(divisor, int | float | Tensor):
+        raise call.to.stop("by what is computed from the image")
+    if (torch.as_tensor(divisor) == 0).any():
         raise call.to.stop("by zero")
     if call["rounding_mode"] is not None:
         raise call.to.stop(f"rounded by {call['rounding_mode']}")
+    if isinstance(divisor, Tensor):
+        value = call.value("self")
+        return call.to.affine(value, _by_channel(call, 1 / divisor, value), None)
     return _scaled(call, call["self"], 1 / divisor)
 
 
@@ -199,4 +209,4 @@ def pad(call: Call) -> Padded:
     if mode != "constant" or min(given) < 0 or any(given[4:]):
         raise call.to.stop(f"of {given} in mode {mode!r}")
     left, right, top, bottom, *_ = (*given, 0, 0, 0, 0)
-    return Padded(call.image("self"), ((top, bottom), (left, right)), float(call["value"] or 0.0))
+    return Padded(call.image("self"), ((top, bottom), (left, right)), float(call["value"] or 0.0), call.to.node)

@@ -15,6 +15,7 @@ from mobilenas.errors import InputError, shorten
 from mobilenas.export.weights import Array, fitted, read_tensors, require_fit
 from mobilenas.graph import Network, Shape
 from mobilenas.nn.state_files import read_state
+from mobilenas.nn.tracing.program import said
 from mobilenas.nn.tracing.tracing import trace
 
 DEFAULT_RESOLUTION = 224
@@ -113,21 +114,16 @@ def _made(path: str) -> nn.Module:
     except (ImportError, AttributeError) as error:
         raise InputError(f"cannot find {path}: {error}; {ACCEPTED}") from error
     except (Exception, SystemExit) as error:  # anybody's code
-        raise InputError(f"importing {where} failed: {_said(error)}") from error
+        raise InputError(f"importing {where} failed: {said(error)}") from error
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             module = found()
     except (Exception, SystemExit) as error:
-        raise InputError(f"{path}() failed: {_said(error)}") from error
+        raise InputError(f"{path}() failed: {said(error)}") from error
     if not isinstance(module, nn.Module):
         raise InputError(f"{path}() gives {shorten(module)}, which is no torch.nn.Module")
     return module.eval()
-
-
-def _said(error: BaseException) -> str:
-    """What somebody's code stopped with, in one line."""
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _own_size(module: nn.Module) -> int:

@@ -32,6 +32,8 @@ def exported(module: nn.Module, examples: tuple[Tensor, ...]) -> ExportedProgram
         with torch.no_grad(), quiet():
             program = torch.export.export(module, examples)
             return program.run_decompositions({}) if _changes_what_others_read(program) else program
+    except SystemExit as error:
+        raise InputError(f"{type(module).__name__}.forward failed: {said(error)}{_at(error.__traceback__)}") from error
     except Exception as error:  # torch raises whatever a module leads to
         first = (str(error).strip() or type(error).__name__).partition("\n")[0]
         at = _at(error.__traceback__)
@@ -46,11 +48,16 @@ def true_source(module: nn.Module, examples: tuple[Tensor, ...], program: Export
     try:
         with torch.no_grad(), quiet():
             precise = torch.export.export(module, examples, strict=True)
-    except Exception:  # it takes fewer modules
+    except (Exception, SystemExit):  # it takes fewer modules
         return source_line(node)
     name = operator_name(node)
     own, theirs = ([each for each in of.graph.nodes if _is_call(each, name)] for of in (program, precise))
     return source_line(theirs[own.index(node)] if len(own) == len(theirs) and node in own else node)
+
+
+def said(error: BaseException) -> str:
+    """What somebody's code stopped with, in one line."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _is_call(node: Node, name: str) -> bool:

@@ -88,6 +88,12 @@ def unsqueeze(call: Call) -> Traced:
     return _reshaped(call, x, (*x.sizes[:axis], 1, *x.sizes[axis:]))
 
 
+@rule("channel_shuffle", "native_channel_shuffle")
+def shuffle(call: Call) -> Value:
+    """A channel shuffle in one step."""
+    return call.to.op(OpKind.CHANNEL_SHUFFLE, call.image("self"), groups=int(call["groups"]))
+
+
 @rule("transpose")
 def transpose(call: Call) -> Traced:
     """The second step of a channel shuffle."""
@@ -222,5 +228,5 @@ def _reshaped(call: Call, x: Value, sizes: Sequence[int]) -> Traced:
         if wanted == (1, channels, 1):
             return replace(x, layout="row")
         if x.layout == "image" and len(wanted) == 5 and wanted[1] * wanted[2] == channels:
-            return Grouped(x, wanted[1])
+            return Grouped(x, wanted[1], call.to.node)
     raise call.to.stop(f"from {x.sizes} to {wanted}")

@@ -48,10 +48,11 @@ class Translator:
         """The graph that ends in `outputs`."""
         return OpGraph(input_shapes=self._inputs, nodes=tuple(self._nodes), outputs=tuple(o.index for o in outputs))
 
-    def stop(self, why: str = "") -> UnsupportedError:
-        """The error for the operator that is being translated."""
-        assert self.node is not None
-        return UnsupportedError(self.node, why)
+    def stop(self, why: str = "", node: Node | None = None) -> UnsupportedError:
+        """The error for an operator, the one that is being translated unless another is given."""
+        node = node or self.node
+        assert node is not None
+        return UnsupportedError(node, why)
 
     def channels(self, x: Value) -> int:
         """How many numbers a layer has that has one for each index of the second axis, which must be the channels'.
@@ -74,15 +75,15 @@ class Translator:
         match traced:
             case Value():
                 return traced
-            case Padded(value, padding, fill) if fill == 0:
+            case Padded(value, padding, fill, _) if fill == 0:
                 return self.op(OpKind.PAD, value, padding=padding)
             case Shifted(value, shift, clamped):
                 shifted = self.affine(value, None, torch.full((value.shape[2],), shift))
                 return self.op(OpKind.RELU6, shifted) if clamped else shifted
-            case Padded(_, _, fill):
-                raise self.stop(f"a border of {fill:g}")
-            case Grouped():
-                raise self.stop("channels in groups that are not shuffled")
+            case Padded(_, _, fill, node):
+                raise self.stop(f"a border of {fill:g}", node)
+            case Grouped(node=node):
+                raise self.stop("channels in groups that are not shuffled", node)
             case Parts():
                 raise self.stop("parts of a tensor that are not read one by one")
             case _:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
+from torch.fx import Node
 
 from mobilenas.graph import Shape
 from mobilenas.graph.kind import Pair
@@ -51,19 +52,22 @@ class Padded:
         value: Without the border.
         padding: ((top, bottom), (left, right)).
         fill: What the border holds.
+        node: The operator that put it there, for errors.
     """
 
     value: Value
     padding: tuple[Pair, Pair]
     fill: float
+    node: Node | None
 
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """An image whose channels are seen as (groups, channels of a group), or the other way round once `turned`."""
+    """An image whose channels `node` sees as (groups, channels of a group), or the other way round once `turned`."""
 
     value: Value
     groups: int
+    node: Node | None
     turned: bool = False
 
 

@@ -26,11 +26,14 @@ class Original:
         name: What the library calls it.
         padding: Of its windows.
         bn_epsilon: Of its batch norms.
+        differs: In what it computes something else with the same tensors, as the end of "it ..."; empty where it is the
+            same network.
     """
 
     name: str
     padding: PaddingStyle = "symmetric"
     bn_epsilon: float = 1e-5
+    differs: str = ""
 
 
 Originals = Mapping[str, tuple[Original, ...]]
@@ -64,7 +67,7 @@ class Layout(ABC):
         tail: A group of it in the last of the names that match is `{tail}` in `heads`.
         tables: Candidates by block type; the one of whose names the most are there is taken.
         heads: Candidates by head type, with whole names.
-        originals: The library's networks by the names that ours have, the preferred one first.
+        originals: The library's networks by the names that ours have, the preferred one first, others that differ last.
     """
 
     title: ClassVar[str]
@@ -79,6 +82,19 @@ class Layout(ABC):
     def fits(cls, names: Collection[str]) -> bool:
         """Whether a state dict with these names is of this library."""
         return any(f"{conv}.weight" in names for conv, _ in cls.stem)
+
+    @classmethod
+    def relatives(cls, name: str) -> tuple[Original, ...]:
+        """The library's networks of one of ours or, where it lists none, of the family that ours is another width of.
+
+        Libraries build a family in any width, with the same padding and epsilon: torchvision has `mobilenet_v2`, and
+        with it what `mobilenet_v2_0.5` wants.
+
+        Args:
+            name: What ours is called.
+        """
+        families = [own for own in cls.originals if f"{name}_".startswith(f"{own}_")]
+        return cls.originals[max(families, key=len)] if families else ()
 
     @classmethod
     def download(cls, original: Original) -> Mapping[str, Any]:

@@ -17,6 +17,11 @@ def _tf(name: str) -> Original:
     return Original(f"tf_{name}", "same", 1e-3)
 
 
+def _blurred(name: str, how: str = "averages") -> Original:
+    """A network with our tensors that takes every pixel and then blurs, where ours has strides (`aa_layer`)."""
+    return Original(name, differs=f"{how} where ours has strides")
+
+
 class Timm(Layout):
     """timm.
 
@@ -75,8 +80,12 @@ class Timm(Layout):
         "mobilenet_v3_small_0.75": (_tf("mobilenetv3_small_075"), Original("mobilenetv3_small_075")),
         "mobilenet_v3_small_minimalistic": (_tf("mobilenetv3_small_minimal_100"),),
         "mobilenet_v4_conv_small": (Original("mobilenetv4_conv_small"),),
-        "mobilenet_v4_conv_medium": (Original("mobilenetv4_conv_medium"),),
-        "mobilenet_v4_conv_large": (Original("mobilenetv4_conv_large"),),
+        "mobilenet_v4_conv_medium": (
+            Original("mobilenetv4_conv_medium"),
+            _blurred("mobilenetv4_conv_aa_medium"),
+            _blurred("mobilenetv4_conv_blur_medium", "blurs"),
+        ),
+        "mobilenet_v4_conv_large": (Original("mobilenetv4_conv_large"), _blurred("mobilenetv4_conv_aa_large")),
         "mnasnet_a1": (Original("semnasnet_100"),),
         "mnasnet_a1_0.5": (Original("semnasnet_050"),),
         "mnasnet_a1_0.75": (Original("semnasnet_075"),),
@@ -85,7 +94,12 @@ class Timm(Layout):
         "mnasnet_b1_0.5": (Original("mnasnet_050"),),
         "mnasnet_b1_0.75": (Original("mnasnet_075"),),
         "mnasnet_small": (Original("mnasnet_small"),),
-        **{f"efficientnet_b{i}": (_tf(f"efficientnet_b{i}"), Original(f"efficientnet_b{i}")) for i in range(8)},
+        "efficientnet_b0": (
+            _tf("efficientnet_b0"),
+            Original("efficientnet_b0"),
+            _blurred("efficientnet_blur_b0", "blurs"),
+        ),
+        **{f"efficientnet_b{i}": (_tf(f"efficientnet_b{i}"), Original(f"efficientnet_b{i}")) for i in range(1, 8)},
         **{
             f"efficientnet_lite{i}": (_tf(f"efficientnet_lite{i}"), Original(f"efficientnet_lite{i}")) for i in range(5)
         },

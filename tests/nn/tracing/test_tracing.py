@@ -1,5 +1,7 @@
 """Torch modules as op graphs: op by op, by hand."""
 
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -246,6 +248,11 @@ def test_activations(function, kind) -> None:
         lambda x: F.relu6(x + 3.0),
         lambda x: x * 0.5 - 1,
         lambda x: x - 2 * x,
+        lambda x: 1 - x,
+        lambda x: torch.rsub(x, 3.0, alpha=2),
+        lambda x: torch.arange(6.0)[:, None, None] - x,
+        lambda x: (x - torch.arange(6.0)[:, None, None]) / torch.linspace(0.2, 0.3, 6)[:, None, None],
+        lambda x: x / torch.tensor(3),
         lambda x: x / 4 + torch.arange(6.0).reshape(1, 6, 1, 1),
         lambda x: torch.arange(6.0)[:, None, None] * x,
         lambda x: x * x.mean((2, 3), keepdim=True),
@@ -298,8 +305,9 @@ def test_a_channel_shuffle_is_one_op() -> None:
         n, channels, height, width = x.shape
         return x.view(n, 2, channels // 2, height, width).transpose(1, 2).contiguous().view(n, -1, height, width)
 
-    graph = same(Of(lambda m, x: shuffle(x)))
-    assert [(node.spec.kind, node.spec.groups) for node in graph.nodes] == [("channel_shuffle", 2)]
+    for module in (Of(lambda m, x: shuffle(x)), Of(lambda m, x: F.channel_shuffle(x, 2)), nn.ChannelShuffle(2)):
+        graph = same(module)
+        assert [(node.spec.kind, node.spec.groups) for node in graph.nodes] == [("channel_shuffle", 2)]
 
 
 def test_parts_of_the_channels() -> None:
@@ -370,10 +378,13 @@ def test_the_module_stays_as_it_was() -> None:
         (lambda x: x.clamp(max=1), "aten.clamp", "between None and 1"),
         (lambda x: x[:, :, ::2], "aten.slice", "steps of 2"),
         (lambda x: x.transpose(2, 3), "aten.transpose", "axes 2 and 3"),
-        (lambda x: F.pad(x, (1, 1, 1, 1), value=1.0) + 1, "aten.add", "a border of 1"),
+        (lambda x: F.pad(x, (1, 1, 1, 1), value=1.0) + 1, "aten.pad", "a border of 1"),
         (lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), "aten.pad", "reflect"),
         (lambda x: torch.cat([x, x], 2), "aten.cat", "axis 2"),
         (lambda x: x * torch.ones(12), "aten.mul", "no number a channel"),
+        (lambda x: x.view(1, 2, 3, 12, 12) + 1, "aten.view", "not shuffled"),
+        (lambda x: x / x.sigmoid(), "aten.div", "by what is computed from the image"),
+        (lambda x: x / torch.zeros(6, 1, 1), "aten.div", "by zero"),
         (lambda x: 1 / x, "aten.reciprocal", "reciprocal"),
         (lambda x: x.mean(1), "aten.mean", "axes"),
         (lambda x: torch.div(x, 2, rounding_mode="floor"), "aten.div", "rounded by floor"),
@@ -411,6 +422,26 @@ def test_the_source_line_is_that_of_the_operator_outside_forward_too() -> None:
     with pytest.raises(UnsupportedError) as caught:
         trace(Of(lambda m, x: helper(x)), SHAPE)
     assert caught.value.source.endswith("return F.mish(x)  # here")
+
+
+def test_the_source_line_of_a_border_is_not_that_of_its_reader() -> None:
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        x = F.pad(m.conv(x), (1, 1, 1, 1), value=2.0)  # here
+        return x.mean((2, 3))
+
+    with pytest.raises(UnsupportedError) as caught:
+        trace(Of(forward, conv=conv(6, 6, 1)), SHAPE)
+    assert caught.value.operator == "aten.pad"
+    assert caught.value.source.endswith("# here")
+
+
+def stopping(m: nn.Module, x: Tensor) -> Tensor:
+    sys.exit(0)
+
+
+def test_a_forward_that_exits_does_not_end_the_command() -> None:
+    with pytest.raises(InputError, match=r"^Of\.forward failed: SystemExit: 0 at .*: sys\.exit\(0\)$"):
+        trace(Of(stopping), SHAPE)
 
 
 def test_the_line_of_forward_where_torch_tells_no_more(monkeypatch) -> None:
