@@ -4,6 +4,7 @@ import errno
 import getpass
 import json
 import logging
+import math
 import os
 import secrets
 import tempfile
@@ -104,20 +105,27 @@ def read_json(path: Path, noun: str = "file") -> Any:
         InputError: If it is absent, no valid JSON or has a field twice; the text names line and column, or the field.
     """
 
-    def refuse(constant: str) -> None:
-        raise InputError(f"{path}: {constant} is not accepted; give a finite number")
-
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen = dict(pairs)
         if len(seen) < len(pairs):
             twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
             raise InputError(f"{path}: the field {shorten(twice)} stands there twice; remove one of them")
+        for key, value in pairs:
+            finite(value, f"the field {shorten(key)}: ")
         return seen
 
+    def finite(value: Any, where: str = "") -> None:
+        for each in value if isinstance(value, list) else (value,):
+            if isinstance(each, float) and not math.isfinite(each):
+                raise InputError(f"{path}: {where}{json.dumps(each)} is not accepted; give a finite number")
+
     try:
-        return json.loads(read_text(path, noun), parse_constant=refuse, object_pairs_hook=once)
+        document = json.loads(read_text(path, noun), object_pairs_hook=once)
+        finite(document)
+        return document
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
+        what = error.msg.removesuffix(" at")
+        raise InputError(f"{path}: not valid JSON: {what} at line {error.lineno} column {error.colno}") from error
     except ValueError as error:
         raise InputError(f"{path}: a number has too many digits; give a number below 1e308") from error
     except RecursionError as error:

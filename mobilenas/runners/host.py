@@ -1,10 +1,12 @@
 """The machine that mobilenas runs on."""
 
+import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from mobilenas.runners.runner import differences
 from mobilenas.settings import Settings, check
 from mobilenas.storage import exclusive, machine_lock
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.001, 0.2
+LOG = logging.getLogger(__name__)
+FIRST_WAIT_S, LONGEST_WAIT_S, SAY_AFTER_S = 0.001, 0.2, 2.0
 """How long a training waits before it asks again whether this machine is measured."""
 
 
@@ -73,20 +76,30 @@ def lock_path() -> Path:
 def wait_while_host_is_measured(*, sleep: Callable[[float], None] = time.sleep) -> None:
     """Returns when no process of this user measures this machine; training calls it before every step.
 
-    Another training that asks the same has the lock for an instant: so the first waits are short.
+    Another training that asks the same has the lock for an instant: so the first waits are short. A warning in the log
+    says once that it takes longer.
     """
     from filelock import FileLock, Timeout
 
-    lock, seconds = FileLock(lock_path()), FIRST_WAIT_S
+    lock, seconds, waited = FileLock(lock_path()), FIRST_WAIT_S, 0.0
     while True:
         try:
             with lock.acquire(timeout=0):
                 return
         except Timeout:
             sleep(seconds)
+            waited += seconds
+            if waited > SAY_AFTER_S:
+                _say_that_training_waits()
             seconds = min(2 * seconds, LONGEST_WAIT_S)
         except OSError:
             return  # no lock can be had here, so nobody measures under it
+
+
+@cache
+def _say_that_training_waits() -> None:
+    """Once a process: a training may wait before each of its steps."""
+    LOG.warning("training waits while another process measures this machine")
 
 
 def runtime_version() -> str:

@@ -65,7 +65,9 @@ def test_two_measurements_never_overlap(device, own_lock):
         pass
 
 
-def test_training_waits_while_the_host_is_measured(own_lock):
+def test_training_waits_while_the_host_is_measured(own_lock, monkeypatch, caplog):
+    monkeypatch.setattr(host, "SAY_AFTER_S", 0.1)
+    host._say_that_training_waits.cache_clear()
     waited = threading.Event()
     with exclusive(own_lock, "this machine"):
         thread = threading.Thread(target=lambda: (host.wait_while_host_is_measured(), waited.set()))
@@ -74,6 +76,7 @@ def test_training_waits_while_the_host_is_measured(own_lock):
         assert not waited.is_set()
     thread.join(5)
     assert waited.is_set()
+    assert caplog.messages == ["training waits while another process measures this machine"]
 
 
 def test_unknown_runner_and_option_are_named():
