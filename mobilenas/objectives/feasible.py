@@ -93,7 +93,9 @@ class FeasibleSet:
         descended = self._descend(rng, stop_when_feasible=True)
         feasible = descended[self._is_feasible(descended)]
         if not len(feasible):
-            raise TargetError(self._infeasible(descended))
+            feasible = _rows([self.nearest()])
+        if not self._is_feasible(feasible)[0]:
+            raise TargetError(self._infeasible(np.concatenate([feasible, descended])))
         found: Genotypes = feasible[int(rng.integers(len(feasible)))]
         for _ in range(MIXING_SWEEPS):
             for decision in rng.permutation(len(self.space.sizes)):
@@ -228,8 +230,7 @@ class FeasibleSet:
         return variants
 
     def _infeasible(self, descended: Genotypes) -> str:
-        nearest = min(float(self._cost(descended).min()), float(self._cost(_rows([self.nearest()]))[0]))
-        figure = f"{nearest:.4g} {self._unit}".strip()
+        figure = f"{float(self._cost(descended).min()):.4g} {self._unit}".strip()
         return f"no network of {self.space.name} meets the target: the nearest needs {figure}; give a higher target"
 
 
