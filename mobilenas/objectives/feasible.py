@@ -123,8 +123,7 @@ class FeasibleSet:
         found = known or self._descended(rng)
         if known is None and not is_known(found):
             return found
-        new = self.unknown_around(_rows([found]), is_known, most=WALK)
-        return found if new is None or not len(new) else _genotype(new[int(rng.integers(len(new)))])
+        return self._unknown_near(found, rng, is_known) or found
 
     def unknown_around(self, starts: Genotypes, is_known: Callable[[Genotype], bool], *, most: int) -> Genotypes | None:
         """Feasible genotypes that are not known, the nearest to which single changes lead through known ones.
@@ -166,6 +165,27 @@ class FeasibleSet:
                     return mutant
             changes *= 2
         return self.sample(rng)
+
+    def mutate_new(
+        self, genotype: Sequence[int], rng: np.random.Generator, is_known: Callable[[Genotype], bool]
+    ) -> Genotype:
+        """As `mutate`; where that gives a known genotype, one of the nearest that are not, if any is found.
+
+        Raises:
+            InputError: If the genotype does not fit the space's decisions.
+            TargetError: If nothing feasible is found.
+        """
+        found = self.mutate(genotype, rng)
+        if not is_known(found):
+            return found
+        return self._unknown_near(genotype, rng, is_known) or found
+
+    def _unknown_near(
+        self, genotype: Sequence[int], rng: np.random.Generator, is_known: Callable[[Genotype], bool]
+    ) -> Genotype | None:
+        """One of the nearest feasible genotypes that are not known; None where none is found."""
+        new = self.unknown_around(_rows([self.space.check(genotype)]), is_known, most=WALK)
+        return None if new is None or not len(new) else _genotype(new[int(rng.integers(len(new)))])
 
     def neighbours(self, genotype: Sequence[int]) -> Genotypes:
         """Every feasible genotype with one decision changed, shape (N, decisions).
