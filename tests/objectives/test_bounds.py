@@ -92,6 +92,15 @@ def test_the_interval_takes_part_by_the_risk() -> None:
     assert LatencyBound("toy", 0.45, compiled, risk=0.1586553).upper(EVERY) == pytest.approx(nominal_ms * 1.1, rel=1e-4)
 
 
+@pytest.mark.parametrize("risk", [0.05, 0.3, 0.5])
+@pytest.mark.parametrize("correction", [1.0, 1.2])
+def test_what_meets_the_bound_is_predicted_to_meet_the_target(risk: float, correction: float) -> None:
+    # so that the exponent of soft and hard rewards above the target has nothing to act on
+    bound = LatencyBound("toy", 0.45, latency(100.0, error=0.1), risk=risk)
+    bound.correction = correction
+    assert (bound.upper(EVERY) >= bound.nominal(EVERY)).all()
+
+
 def test_a_correction_tightens_the_bound() -> None:
     bound = LatencyBound("toy", 0.45, latency(100.0, error=0.01))
     assert Bounds([bound]).is_feasible(EVERY).tolist() == [True, True, False]
