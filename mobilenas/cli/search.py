@@ -46,8 +46,13 @@ def run(
         str | None, typer.Option(help="soft, hard, absolute or strict; strict by default, with --data soft.")
     ] = None,
     hard: Annotated[bool, typer.Option("--hard", help="MnasNet's hard reward: --reward hard.")] = False,
-    alpha: Annotated[float | None, typer.Option(help="Exponent of the reward below the target.")] = None,
-    beta: Annotated[float | None, typer.Option(help="Exponent of the reward above it; slope of absolute.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Exponent of soft and hard below the target; the others have none.")
+    ] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(help="Slope of absolute; of soft and hard the exponent above the target, where none is searched."),
+    ] = None,
     risk: Annotated[
         float, typer.Option(help="How probable it may be that a prediction at the target misses it, up to 0.5.")
     ] = 0.05,

@@ -1,6 +1,8 @@
 """Bounds: several at once."""
 
+import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,9 @@ from mobilenas.graph import OpGraph
 from mobilenas.objectives.bound import Bound, Floats
 from mobilenas.objectives.feasible import Cost, FeasibleSet, RewardOf
 from mobilenas.spaces import Genotypes, SearchSpace
+
+FURTHER = 1e-3
+"""What missing a further bound costs, beside missing the worst one by as much."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,14 @@ class Bounds:
         return all(bound.upper_of_graph(graph) <= bound.limit for bound in self.all)
 
     def excess(self, genotypes: Genotypes) -> Floats:
-        """The largest of figure over limit of each genotype, shape (N,): at most 1 where all bounds are met."""
-        return np.asarray(np.max([bound.upper(genotypes) / bound.limit for bound in self.all], axis=0), float)
+        """How far each genotype is from meeting all bounds, shape (N,): at most 1 where it does.
+
+        It is the largest of figure over limit; of genotypes that are about equal in that, those are nearer that miss
+        the second worst bound by less, then the third.
+        """
+        shares = np.sort([bound.upper(genotypes) / bound.limit for bound in self.all], axis=0)[::-1]
+        weights = FURTHER ** np.arange(1, len(shares))
+        return np.asarray(shares[0] + weights @ np.maximum(shares[1:] - 1, 0), float)
 
     def feasible_set(
         self,
@@ -48,20 +59,31 @@ class Bounds:
         return FeasibleSet(space, self.is_feasible, self.excess, unit="times the limit", reward=reward, third=third)
 
     def check_reachable(self, feasible: FeasibleSet) -> None:
-        """Raises `TargetError` if no network is found that meets all bounds; the text names the nearest."""
-        row = np.array([feasible.nearest()], np.uint8)
-        missed = [(bound, float(bound.upper(row)[0])) for bound in self.all]
-        missed = [(bound, value) for bound, value in missed if value > bound.limit]
-        if missed:
-            limits = " and ".join(f"{bound.name} of {bound.limit:.4g} {bound.unit}" for bound, _ in missed)
-            nearest = " and ".join(f"{value:.3g} {bound.unit}" for bound, value in missed)
-            options = " ".join(_raised(bound, value) for bound, value in missed)
-            raise TargetError(
-                f"{limits} cannot be met: the nearest that {feasible.space.name} can is {nearest}; give {options}"
-            )
+        """Raises `TargetError` if no network is found that meets all bounds; the text names limits that let one in."""
+        enough, space = self, feasible.space
+        while not enough.is_feasible(row := np.array([enough.feasible_set(space).nearest()], np.uint8))[0]:
+            enough = Bounds([_letting_in(row, bound) for bound in enough.all])
+        raised = [(own, other.limit) for own, other in zip(self.all, enough.all, strict=True) if other is not own]
+        if raised:
+            limits = " and ".join(f"{bound.name} of {bound.limit:.4g} {bound.unit}" for bound, _ in raised)
+            nearest = " and ".join(f"{limit:.3g} {bound.unit}" for bound, limit in raised)
+            options = " ".join(_option(bound, limit) for bound, limit in raised)
+            raise TargetError(f"{limits} cannot be met: the nearest that {space.name} can is {nearest}; give {options}")
 
 
-def _raised(bound: Bound, value: float) -> str:
-    """The option that lets a network of this figure in."""
+def _letting_in(row: Genotypes, bound: Bound) -> Bound:
+    """The bound; where a genotype, (1, decisions), misses it, one of its figure, rounded up to three digits."""
+    figure = float(bound.upper(row)[0])
+    if figure <= bound.limit:
+        return bound
+    unit = 10.0 ** (math.floor(math.log10(figure)) - 2)
+    rounded = [float(f"{figure + up * unit:.3g}") for up in (0.0, 0.5, 1.0)]
+    raised = copy(bound)
+    raised.limit = min(limit for limit in rounded if limit >= figure)
+    return raised
+
+
+def _option(bound: Bound, limit: float) -> str:
+    """The option that sets a limit."""
     separator = "" if bound.option.endswith("=") else " "
-    return f"{bound.option}{separator}{float(f'{1.05 * value:.3g}'):.12g}"
+    return f"{bound.option}{separator}{limit:.12g}"

@@ -93,7 +93,9 @@ class FeasibleSet:
         descended = self._descend(rng, stop_when_feasible=True)
         feasible = descended[self._is_feasible(descended)]
         if not len(feasible):
-            raise TargetError(self._infeasible(descended))
+            feasible = _rows([self.nearest()])
+        if not self._is_feasible(feasible)[0]:
+            raise TargetError(self._infeasible(np.concatenate([feasible, descended])))
         found: Genotypes = feasible[int(rng.integers(len(feasible)))]
         for _ in range(MIXING_SWEEPS):
             for decision in rng.permutation(len(self.space.sizes)):
@@ -121,8 +123,7 @@ class FeasibleSet:
         found = known or self._descended(rng)
         if known is None and not is_known(found):
             return found
-        new = self.unknown_around(_rows([found]), is_known, most=WALK)
-        return found if new is None or not len(new) else _genotype(new[int(rng.integers(len(new)))])
+        return self._unknown_near(found, rng, is_known) or found
 
     def unknown_around(self, starts: Genotypes, is_known: Callable[[Genotype], bool], *, most: int) -> Genotypes | None:
         """Feasible genotypes that are not known, the nearest to which single changes lead through known ones.
@@ -164,6 +165,27 @@ class FeasibleSet:
                     return mutant
             changes *= 2
         return self.sample(rng)
+
+    def mutate_new(
+        self, genotype: Sequence[int], rng: np.random.Generator, is_known: Callable[[Genotype], bool]
+    ) -> Genotype:
+        """As `mutate`; where that gives a known genotype, one of the nearest that are not, if any is found.
+
+        Raises:
+            InputError: If the genotype does not fit the space's decisions.
+            TargetError: If nothing feasible is found.
+        """
+        found = self.mutate(genotype, rng)
+        if not is_known(found):
+            return found
+        return self._unknown_near(genotype, rng, is_known) or found
+
+    def _unknown_near(
+        self, genotype: Sequence[int], rng: np.random.Generator, is_known: Callable[[Genotype], bool]
+    ) -> Genotype | None:
+        """One of the nearest feasible genotypes that are not known; None where none is found."""
+        new = self.unknown_around(_rows([self.space.check(genotype)]), is_known, most=WALK)
+        return None if new is None or not len(new) else _genotype(new[int(rng.integers(len(new)))])
 
     def neighbours(self, genotype: Sequence[int]) -> Genotypes:
         """Every feasible genotype with one decision changed, shape (N, decisions).
@@ -228,8 +250,7 @@ class FeasibleSet:
         return variants
 
     def _infeasible(self, descended: Genotypes) -> str:
-        nearest = min(float(self._cost(descended).min()), float(self._cost(_rows([self.nearest()]))[0]))
-        figure = f"{nearest:.4g} {self._unit}".strip()
+        figure = f"{float(self._cost(descended).min()):.4g} {self._unit}".strip()
         return f"no network of {self.space.name} meets the target: the nearest needs {figure}; give a higher target"
 
 

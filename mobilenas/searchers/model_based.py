@@ -21,8 +21,8 @@ INITIAL, INITIAL_DRAWS = 10, 64
 """First networks, and random ones from which each of them is chosen."""
 POOL, SWEEPS = 256, 12
 """Random candidates of a proposal, and how often the best of them climb at most."""
-STEPS, MOST_CLIMBERS = 256, 8
-"""About so many neighbours are looked at in a sweep, those of so many climbers at most."""
+STEPS, MOST_CLIMBERS, EXCHANGES = 256, 8, 128
+"""About so many neighbours are looked at in a sweep, those of so many climbers at most, and so many exchanges."""
 FIRST_STEPS, MORE_STEPS, GROWTH = 30, 10, 1.1
 """Steps of the model's first fit and of later ones, which come when there are so many times more values."""
 WITH_COSTS = (True, False)
@@ -36,8 +36,9 @@ class ModelBased(Searcher):
     Latency is known without an evaluation, so only accuracy is modelled: by a Gaussian process over the decisions and
     over what the network costs, or over the decisions alone, whichever explains better what was told so far. The
     expected improvement of the reward, which weighs the modelled accuracy with the known latency, is climbed over
-    feasible networks only, a decision at a time, from random networks and from the best so far. The first networks are
-    random and far apart. A failed trial counts as the least accuracy so far.
+    feasible networks only, from random networks and from the best so far, a decision at a time or two: near the bounds
+    a network gets better only by an exchange, when what one decision costs more another one saves. The first networks
+    are random and far apart. A failed trial counts as the least accuracy so far.
 
     Args:
         feasible: Where proposals come from; its `reward` must rise linearly with accuracy, as MnasNet's and TuNAS's do.
@@ -97,7 +98,8 @@ class ModelBased(Searcher):
         for _ in range(SWEEPS):
             top = np.argsort(-score, kind="stable")[: self._climbers]
             climbers, heights = found[top], score[top]
-            steps = _neighbours(climbers, self._feasible.space.sizes)
+            sizes = self._feasible.space.sizes
+            steps = np.concatenate([_neighbours(climbers, sizes), _exchanges(climbers, sizes, rng)])
             keys = sorted(set(map(bytes, steps[self._feasible.mask(steps)])) - seen.keys())
             if not keys:
                 break
@@ -214,3 +216,16 @@ def _neighbours(genotypes: Genotypes, sizes: Sequence[int]) -> Genotypes:
             changed[:, decision] = (changed[:, decision].astype(int) + shift) % size
             found.append(changed)
     return np.concatenate(found)
+
+
+def _exchanges(genotypes: Genotypes, sizes: Sequence[int], rng: np.random.Generator) -> Genotypes:
+    """Random genotypes with two decisions changed, shape (EXCHANGES, decisions); none where no decision is open."""
+    open_decisions, choices, every = np.flatnonzero(np.array(sizes) > 1), np.array(sizes), np.arange(EXCHANGES)
+    if not len(open_decisions):
+        return genotypes[:0]
+    found = genotypes[rng.integers(len(genotypes), size=EXCHANGES)]
+    for _ in range(2):
+        decision = open_decisions[rng.integers(len(open_decisions), size=EXCHANGES)]
+        shift = 1 + np.floor(rng.random(EXCHANGES) * (choices[decision] - 1)).astype(int)
+        found[every, decision] = (found[every, decision] + shift) % choices[decision]
+    return found

@@ -21,7 +21,8 @@ GENERATIONS = 4
 class RegularizedEvolution(Searcher):
     """A queue of networks: the best of a random sample gets a mutated child, and the oldest dies, however good.
 
-    The population is filled with random feasible genotypes. A failed trial counts as worse than any other.
+    The population is filled with random feasible genotypes. A child that was proposed before gives way to one of the
+    nearest networks that were not. A failed trial counts as worse than any other.
 
     Args:
         feasible: Where proposals come from.
@@ -35,7 +36,8 @@ class RegularizedEvolution(Searcher):
 
     Source: Real et al., arXiv 1802.01548, section 3.2, algorithm 1; P = 100 and S = 25 are its settings.
     Differs from the paper: a mutation changes one decision to another choice (its own change a cell's hidden state or
-    operation, or nothing); children are feasible; the population shrinks with a small budget.
+    operation, or nothing); children are feasible, and new while there are new ones near; the population shrinks with
+    a small budget.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class RegularizedEvolution(Searcher):
         check(sample >= 1, "sample", sample, "a whole number from 1")
         self.population_size, self.sample_size = population, sample
         self._population: deque[tuple[Genotype, float]] = deque(maxlen=population)
+        self._proposed: set[bytes] = set()
 
     def tell(self, trial: Trial) -> None:
         """Adds the trial to the right of the queue; once it is full, the oldest leaves it on the left."""
@@ -64,16 +67,27 @@ class RegularizedEvolution(Searcher):
 
     def _propose(self, rng: np.random.Generator) -> Genotype:
         if self._asked < self.population_size or not self._population:
-            return self._feasible.sample(rng)
-        candidates = [self._population[i] for i in rng.integers(len(self._population), size=self.sample_size)]
-        parent, _ = max(candidates, key=lambda candidate: candidate[1])
-        return self._feasible.mutate(parent, rng)
+            proposal = self._feasible.sample_new(rng, self._was_proposed)
+        else:
+            candidates = [self._population[i] for i in rng.integers(len(self._population), size=self.sample_size)]
+            parent, _ = max(candidates, key=lambda candidate: candidate[1])
+            proposal = self._feasible.mutate_new(parent, rng, self._was_proposed)
+        self._proposed.add(bytes(proposal))
+        return proposal
+
+    def _was_proposed(self, genotype: Genotype) -> bool:
+        return bytes(genotype) in self._proposed
 
     def _state(self) -> dict[str, Any]:
         rewards = [None if reward == -math.inf else reward for _, reward in self._population]
-        return {"genotypes": [list(genotype) for genotype, _ in self._population], "rewards": rewards}
+        return {
+            "genotypes": [list(genotype) for genotype, _ in self._population],
+            "rewards": rewards,
+            "proposed": sorted(key.hex() for key in self._proposed),
+        }
 
     def _load_state(self, state: dict[str, Any]) -> None:
         genotypes = [self._feasible.space.check(genotype) for genotype in state["genotypes"]]
         rewards = [-math.inf if reward is None else float(reward) for reward in state["rewards"]]
         self._population = deque(zip(genotypes, rewards, strict=True), maxlen=self.population_size)
+        self._proposed = {bytes.fromhex(key) for key in state["proposed"]}

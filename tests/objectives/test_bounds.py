@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from mobilenas.errors import FieldError, TargetError
 from mobilenas.graph import OpSpec
 from mobilenas.latency import CompiledLatency, LatencyPredictor, LatencyTable, Measurement, TableInfo
 from mobilenas.latency.calibration import Calibration
-from mobilenas.objectives import Bounds, CostBound, LatencyBound
-from mobilenas.spaces import Choice, CompiledCosts, Emitted, Factor, Genotypes, SearchSpace
+from mobilenas.objectives import COST_BOUNDS, Bounds, CostBound, LatencyBound
+from mobilenas.spaces import SPACES, Choice, CompiledCosts, Emitted, Factor, Genotypes, SearchSpace
 
 
 class WidthSpace(SearchSpace):
@@ -91,6 +92,15 @@ def test_the_interval_takes_part_by_the_risk() -> None:
     assert LatencyBound("toy", 0.45, compiled, risk=0.1586553).upper(EVERY) == pytest.approx(nominal_ms * 1.1, rel=1e-4)
 
 
+@pytest.mark.parametrize("risk", [0.05, 0.3, 0.5])
+@pytest.mark.parametrize("correction", [1.0, 1.2])
+def test_what_meets_the_bound_is_predicted_to_meet_the_target(risk: float, correction: float) -> None:
+    # so that the exponent of soft and hard rewards above the target has nothing to act on
+    bound = LatencyBound("toy", 0.45, latency(100.0, error=0.1), risk=risk)
+    bound.correction = correction
+    assert (bound.upper(EVERY) >= bound.nominal(EVERY)).all()
+
+
 def test_a_correction_tightens_the_bound() -> None:
     bound = LatencyBound("toy", 0.45, latency(100.0, error=0.01))
     assert Bounds([bound]).is_feasible(EVERY).tolist() == [True, True, False]
@@ -111,12 +121,43 @@ def test_several_devices() -> None:
 def test_what_cannot_be_met_names_the_nearest() -> None:
     bounds = Bounds([LatencyBound("toy", 0.2, latency(100.0, error=0.01)), CostBound.params(COSTS, 300)])
     text = (
-        r"latency on toy of 0.2 ms and parameters of 300 params cannot be met: the nearest that width can is 0.33 ms "
-        r"and 330 params; give --target-ms 0.347 --max-params 346"
+        r"latency on toy of 0.2 ms and parameters of 300 params cannot be met: the nearest that width can is 0.331 ms "
+        r"and 330 params; give --target-ms 0.331 --max-params 330"
     )
     with pytest.raises(TargetError, match=text):
         bounds.check_reachable(bounds.feasible_set(SPACE))
-    Bounds([CostBound.params(COSTS, 346)]).check_reachable(bounds.feasible_set(SPACE))
+    Bounds([CostBound.params(COSTS, 330)]).check_reachable(bounds.feasible_set(SPACE))
+
+
+@pytest.mark.parametrize(
+    ("limits", "raised"),
+    [
+        # the least memory of any network is above 3 MB; with it there are networks of 6e7 multiply-adds
+        ({"macs": 1e8, "memory": 3.0}, {"--max-memory-mb"}),
+        ({"macs": 1e8, "params": 1e4, "memory": 3.0}, {"--max-params", "--max-memory-mb"}),
+        ({"macs": 1e6, "params": 1e9, "size": 1000.0}, {"--max-macs"}),
+    ],
+)
+def test_only_bounds_that_must_be_raised_are_named_and_the_raised_ones_can_be_met(
+    limits: Mapping[str, float], raised: set[str]
+) -> None:
+    space = SPACES["mnasnet_proxy"]()
+    costs = CompiledCosts(space)
+    bounds = Bounds([COST_BOUNDS[name](costs, limit) for name, limit in limits.items()])
+    with pytest.raises(TargetError) as caught:
+        bounds.check_reachable(bounds.feasible_set(space))
+    words = str(caught.value).partition("; give ")[2].split()
+    given = dict(zip(words[::2], map(float, words[1::2]), strict=True))
+    assert given.keys() == raised
+    for bound in bounds.all:
+        bound.limit = given.get(bound.option, bound.limit)
+    bounds.check_reachable(bounds.feasible_set(space))
+    assert bounds.is_feasible(np.array([bounds.feasible_set(space).sample(np.random.default_rng(1))], np.uint8))[0]
+    for option in given:  # and not by more than the third digit
+        tight = Bounds([copy(bound) for bound in bounds.all])
+        next(bound for bound in tight.all if bound.option == option).limit *= 0.98
+        with pytest.raises(TargetError):
+            tight.check_reachable(tight.feasible_set(space))
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])

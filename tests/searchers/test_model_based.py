@@ -5,10 +5,10 @@ import pytest
 
 from mobilenas.errors import FieldError
 from mobilenas.objectives import FeasibleSet
-from mobilenas.searchers.model_based import ModelBased
+from mobilenas.searchers.model_based import ModelBased, _exchanges
 from mobilenas.searchers.random_search import RandomSearch
 from mobilenas.searchers.searcher import Searcher
-from mobilenas.spaces import CompiledCosts, Genotype, Genotypes
+from mobilenas.spaces import SPACES, CompiledCosts, Genotype, Genotypes
 from mobilenas.spaces.mnasnet import MnasNetSpace
 from mobilenas.spaces.nas_bench_macro import NasBenchMacroSpace
 from mobilenas.testing.trials import make_trial
@@ -107,3 +107,14 @@ def test_costs_are_modelled_where_they_tell_something(with_costs: bool, better: 
         accuracy = 0.03 * cost if with_costs else landscape(genotype)
         searcher.tell(make_trial(index, genotype=genotype, accuracy=accuracy))
     assert searcher.state_dict()["better"] == better
+
+
+def test_exchanges_change_two_decisions_at_most() -> None:
+    space = SPACES["mnasnet_proxy"]()
+    start = space.sample_batch(1, np.random.default_rng(0))
+    found = _exchanges(start, space.sizes, np.random.default_rng(1))
+    changed = (found != start).sum(axis=1)
+    assert changed.max() == 2
+    assert (changed == 2).mean() > 0.8
+    assert (found < np.array(space.sizes)).all()
+    assert not len(_exchanges(np.zeros((1, 3), np.uint8), (1, 1, 1), np.random.default_rng(1)))

@@ -1,6 +1,7 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from mobilenas.errors import FieldError
@@ -8,7 +9,7 @@ from mobilenas.objectives import FeasibleSet
 from mobilenas.searchers.random_search import RandomSearch
 from mobilenas.searchers.regularized_evolution import RegularizedEvolution
 from mobilenas.searchers.searcher import Searcher
-from mobilenas.spaces import Genotype
+from mobilenas.spaces import Genotype, Genotypes
 from mobilenas.spaces.mnasnet import MnasNetSpace
 from mobilenas.testing.trials import make_trial
 
@@ -28,6 +29,9 @@ class Scripted(FeasibleSet):
     def sample(self, rng: np.random.Generator) -> Genotype:
         self.made += 1
         return self.number(self.made - 1)
+
+    def sample_new(self, rng: np.random.Generator, is_known: Callable[[Genotype], bool]) -> Genotype:
+        return self.sample(rng)
 
     def mutate(self, genotype: Sequence[int], rng: np.random.Generator) -> Genotype:
         self.parents.append([self.number(i) for i in range(self.made)].index(tuple(genotype)))
@@ -99,6 +103,30 @@ def test_it_climbs_where_random_search_does_not() -> None:
     evolved = [best_of(RegularizedEvolution(feasible, seed=seed, budget=300)) for seed in range(5)]
     drawn = [best_of(RandomSearch(feasible, seed=seed)) for seed in range(5)]
     assert min(evolved) > max(drawn)
+
+
+def test_it_goes_on_where_all_around_the_best_is_known() -> None:
+    # the fewer choices other than the first the better: evolution is soon where every neighbour is known
+    searcher = RegularizedEvolution(FeasibleSet.all(SPACE), seed=0, population=10, sample=10)
+    found = []
+    for index in range(1500):
+        found.append(searcher.ask())
+        reward = -sum(choice > 0 for choice in found[-1])
+        searcher.tell(make_trial(index, genotype=found[-1], reward=reward))
+    assert len(set(found)) == len(found)
+
+
+def test_where_all_is_known_it_proposes_what_there_is() -> None:
+    def few(genotypes: Genotypes) -> npt.NDArray[np.bool_]:
+        return (genotypes[:, 1:] == 0).all(axis=1)
+
+    feasible = FeasibleSet(SPACE, few, lambda genotypes: (genotypes[:, 1:] > 0).sum(axis=1).astype(float))
+    searcher = RegularizedEvolution(feasible, seed=0, population=2, sample=2)
+    found = []
+    for index in range(SPACE.sizes[0] + 5):
+        found.append(searcher.ask())
+        searcher.tell(make_trial(index, genotype=found[-1], reward=0.0))
+    assert len(set(found[: SPACE.sizes[0]])) == len(set(found)) == SPACE.sizes[0]
 
 
 def test_settings_out_of_range_are_named() -> None:
