@@ -80,6 +80,8 @@ def run(
     if not found.report.passed:
         raise _refusal(found.report, out, settings)
     write_atomically(out, found.model)
+    if settings.fine_tuning_epochs and not found.quantization["fine_tuned"]:
+        note(f"{out} is the file without fine-tuning: {found.quantization['steps'][-1]}")
     if via is not None:
         warn_of_delegates(str(out), found.report)
     size = {"path": str(out), "size_bytes": len(found.model), "format": format, "dtype": dtype, "name": name}
@@ -139,7 +141,11 @@ def _check_fit(settings: ExportSettings, out: Path, format: str, data: str | Non
 def _refusal(report: Report, out: Path, settings: ExportSettings) -> VerificationError:
     """The error for a file that is not written, with what may help."""
     failed = next(check for check in report.checks if not check.passed)
-    more = "give --fine-tune 4" if not settings.fine_tuning_epochs else "give more --fine-tune epochs"
+    more = (
+        "without --fine-tune it fails too; give more epochs of it"
+        if settings.fine_tuning_epochs
+        else "give --fine-tune 4"
+    )
     advice = f"; {more}, --dtype float16 or another --max-drop" if settings.dtype == "int8" else ""
     text = f"{out} is not written: {failed.name}: {failed.found}; promised: {failed.wanted}"
     return VerificationError(text + advice)

@@ -149,6 +149,13 @@ def test_fine_tuning_that_does_not_help_is_dropped(data, weights, images, monkey
     assert kept.weights is found.weights
 
 
+def test_fine_tuning_that_is_only_as_good_is_dropped(data, weights, images):
+    """With a learning rate of 0 nothing is learnt."""
+    found = quantize(ARCH.graph(), weights, images)
+    kept = fine_tuned(found, data, replace(fine_tuning_recipe(RECIPE, 1), learning_rate=0.0), seed=0)
+    assert not kept.fine_tuned
+
+
 def test_the_sample_is_drawn_at_random_and_says_so(data):
     found = calibration_sample(data, 50, seed=3)
     assert found.to_dict() == {"data": "digits", "images": 50, "split": "train", "seed": 3}
