@@ -122,6 +122,12 @@ def test_too_few_images():
         quantize(graph, random_weights(graph), np.zeros((1, 16, 16, 3), np.float32))
 
 
+def test_weights_that_are_not_finite(weights, images):
+    broken = {**weights, "head.classifier.bias": np.full(10, np.inf, np.float32)}
+    with pytest.raises(InputError, match=r"^head\.classifier\.bias holds NaN or infinity"):
+        quantize(ARCH.graph(), broken, images)
+
+
 def test_fine_tuning_learns_in_the_operators_of_the_file(data, weights, images, tmp_path):
     found = quantize(ARCH.graph(), weights, images)
     nothing = np.zeros_like(found.weights["head.classifier.weight"])
