@@ -13,6 +13,7 @@ from mobilenas.cli.converter import Via, open_module, warn_of_delegates
 from mobilenas.cli.output import note, print_json
 from mobilenas.errors import InputError, VerificationError
 from mobilenas.export import OPSET, Weights, random_weights, write_onnx
+from mobilenas.export.weights import check_one_output
 from mobilenas.extras import require
 from mobilenas.graph import Network
 from mobilenas.registry import unknown
@@ -35,8 +36,9 @@ FORMATS = ("tflite", "onnx")
 WORST = 3
 FORMAT_HELP = f"""tflite: for Android, iOS and boards, by LiteRT; it is what predict, measure and verify speak of.
 onnx: for onnxruntime on other systems, float32 only, opset {OPSET}; needs the extra onnx."""
-DTYPE_HELP = """int8: the fastest on nearly every phone and a quarter of the size; needs --data, loses up to a point of
-accuracy (--fine-tune gives most of it back). float16: half the size of float32, equally fast, the same accuracy.
+DTYPE_HELP = """int8: the fastest on nearly every phone and a quarter of the size; with --data it loses up to a
+point of accuracy (--fine-tune gives most of it back), without it gets made-up ranges, for timing alone.
+float16: half the size of float32, equally fast, the same accuracy.
 float32: exact; to compare with, or where int8 loses too much."""
 
 
@@ -80,6 +82,8 @@ def run(
     if not found.report.passed:
         raise _refusal(found.report, out, settings)
     write_atomically(out, found.model)
+    if settings.fine_tuning_epochs and not found.quantization["fine_tuned"]:
+        note(f"{out} is the file without fine-tuning: {found.quantization['steps'][-1]}")
     if via is not None:
         warn_of_delegates(str(out), found.report)
     size = {"path": str(out), "size_bytes": len(found.model), "format": format, "dtype": dtype, "name": name}
@@ -97,6 +101,7 @@ def _written(
 ) -> tuple[str, CheckedFile]:
     """The network's name and its file, written from its graph."""
     arch, state = resolve_weights(model, weights)
+    check_one_output(arch.graph())
     images = _images(data, arch)
     if state is None:
         note("no --weights: the file gets random ones; good for timing, not for use")
@@ -139,7 +144,11 @@ def _check_fit(settings: ExportSettings, out: Path, format: str, data: str | Non
 def _refusal(report: Report, out: Path, settings: ExportSettings) -> VerificationError:
     """The error for a file that is not written, with what may help."""
     failed = next(check for check in report.checks if not check.passed)
-    more = "give --fine-tune 4" if not settings.fine_tuning_epochs else "give more --fine-tune epochs"
+    more = (
+        "without --fine-tune it fails too; give more epochs of it"
+        if settings.fine_tuning_epochs
+        else "give --fine-tune 4"
+    )
     advice = f"; {more}, --dtype float16 or another --max-drop" if settings.dtype == "int8" else ""
     text = f"{out} is not written: {failed.name}: {failed.found}; promised: {failed.wanted}"
     return VerificationError(text + advice)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mobilenas.export.metadata import Metadata
-from mobilenas.export.weights import Array, Weights, check_fits, folded
+from mobilenas.export.weights import Array, Weights, check_finite, check_fits, folded
 from mobilenas.extras import require
 from mobilenas.graph import WEIGHTED, OpGraph, OpKind, OpNode, OpSpec
 
@@ -35,10 +35,11 @@ def write_onnx(
         metadata: Labels and normalisation; they become the entries `labels` (one a line), `mean` and `std`.
 
     Raises:
-        InputError: If `onnx` is not installed or the network is too large for a file.
+        InputError: If `onnx` is not installed, the network is too large for a file, or a weight is not finite.
     """
     require("onnx", "onnx")
     check_fits(graph, "float32")
+    check_finite(weights)
     return _Writer(graph, weights).write(description, metadata)
 
 

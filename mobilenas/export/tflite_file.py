@@ -141,7 +141,9 @@ class TfliteFile:
         Raises:
             InputError: If it is no TFLite file, is damaged, or has more parts than any real one.
         """
-        if len(data) < 16 or data[4:8] != b"TFL3":
+        if data[4:8] == b"TFL3" and len(data) < 16:
+            raise InputError(f"not a TFLite file: {len(data)} bytes are too short for one; give a whole .tflite file")
+        if data[4:8] != b"TFL3":
             raise InputError("not a TFLite file: the identifier TFL3 is missing; give a .tflite file")
         model = FlatbufferTable.root(data)
         codes = [_code(table) for table in model.tables(1, MAX_PARTS)]

@@ -35,6 +35,21 @@ def check_fits(graph: OpGraph, dtype: str) -> None:
         raise InputError(f"the network has {size / 1e9:.3g} GB of {dtype} weights; a .tflite file holds at most 2.1 GB")
 
 
+def check_finite(weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raises `InputError` that names the first tensor with a value that is not finite."""
+    name = next((name for name, values in weights.items() if not np.isfinite(values).all()), None)
+    if name is not None:
+        raise InputError(f"{name} holds NaN or infinity; give weights that are finite, from a training that went well")
+
+
+def check_one_output(graph: OpGraph) -> None:
+    """Raises `InputError` for a network with several outputs, whose file nothing could be held against."""
+    if len(graph.outputs) != 1:
+        raise InputError(
+            f"the network gives {len(graph.outputs)} outputs; give one that gives scores or an image alone"
+        )
+
+
 def random_weights(graph: OpGraph, seed: int = 0) -> dict[str, Array]:
     """Weights for a network that has none, scaled so that values stay of the order of 1 from end to end.
 

@@ -14,7 +14,7 @@ from mobilenas.export.metadata import Metadata
 from mobilenas.export.quantization import Quantization
 from mobilenas.export.ranges import QuantizationPlan, Ranges
 from mobilenas.export.tflite_op import Constant, Input, Parameter, Result, TfliteOp
-from mobilenas.export.weights import Weights, check_fits, random_weights
+from mobilenas.export.weights import Weights, check_finite, check_fits, random_weights
 from mobilenas.graph import OpGraph, OpNode, OpSpec, single_op
 from mobilenas.registry import unknown
 
@@ -57,11 +57,12 @@ def write_tflite(
 
     Raises:
         InputError: If the dtype is not known, the network too large for a file, a range missing or impossible, or a
-            weight does not fit in float16.
+            weight is not finite or does not fit in float16.
     """
     if dtype not in DTYPES:
         raise InputError(unknown("dtype", dtype, list(DTYPES)))
     check_fits(graph, dtype)
+    check_finite(weights)
     return _Writer(graph, weights, dtype, ranges, float_io).write(description, metadata)
 
 

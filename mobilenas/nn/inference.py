@@ -8,8 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mobilenas.errors import InputError
-from mobilenas.export.weights import Array, Weights
+from mobilenas.export.weights import Array, Weights, check_one_output
 from mobilenas.graph import OpGraph
 from mobilenas.nn.weights import module_of
 
@@ -33,10 +32,7 @@ def outputs(graph: OpGraph, weights: Weights, images: Array, *, exact: bool = Fa
     Raises:
         InputError: If the network has several outputs, or the weights or the images do not fit it.
     """
-    if len(graph.outputs) != 1:
-        raise InputError(
-            f"the network gives {len(graph.outputs)} outputs; give one that gives scores or an image alone"
-        )
+    check_one_output(graph)
     module = module_of(graph, weights)
     precision, size = (torch.float64, BATCH // 2) if exact else (torch.float32, BATCH)  # the same memory
     module.to(precision)

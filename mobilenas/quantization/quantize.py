@@ -9,7 +9,7 @@ import torch
 from mobilenas.errors import InputError
 from mobilenas.export import Ranges, Weights, folded_network, write_tflite
 from mobilenas.export.metadata import Metadata
-from mobilenas.export.weights import Array
+from mobilenas.export.weights import Array, check_finite
 from mobilenas.graph import OpGraph
 from mobilenas.nn import observed_ranges, outputs
 from mobilenas.nn.inference import image_batches
@@ -73,10 +73,12 @@ def quantize(graph: OpGraph, weights: Weights, images: Array) -> Quantized:
         images: Normalised training images, shape (N, height, width, channels), at least two; better hundreds.
 
     Raises:
-        InputError: If weights or images do not fit the network, or there are fewer than two images.
+        InputError: If weights or images do not fit the network, a weight is not finite, or there are fewer than two
+            images.
     """
     if len(images) < 2:
         raise InputError(f"{len(images)} images are not enough to quantize with; give at least 2, better 256")
+    check_finite(weights)
     judged = images[: max(1, int(JUDGED * len(images)))]
     fitted = images[len(judged) :]
     exact = _centred(outputs(graph, weights, judged))

@@ -1,7 +1,7 @@
 """checked_export: from a network to a file that has passed the gate."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from mobilenas.verification.report import Report
 from mobilenas.verification.verify import verify_file
 
 if TYPE_CHECKING:
-    from mobilenas.quantization import Quantized
+    from mobilenas.quantization import CalibrationSample, Quantized
     from mobilenas.training import ImageData
 
 CALIBRATION_IMAGES = 256
@@ -87,7 +87,8 @@ def checked_export(
 
     With data, the file says its labels and normalisation, int8 is quantized with training images, and accuracy is
     compared on held-out ones. Without, int8 gets made-up ranges: it takes the time of a real one, computes nothing
-    useful, and only its form is checked.
+    useful, and only its form and its weights are checked. A fine-tuned file that fails gives way to the one without
+    fine-tuning, if that passes.
 
     Args:
         arch: The network.
@@ -107,11 +108,31 @@ def checked_export(
     """
     metadata = None if data is None else metadata_of(data, arch)
     graph, description = arch.graph(), f"mobilenas {arch.name}"
-    quantization: dict[str, Any] = {}
-    if settings.dtype == "int8" and data is not None:
-        quantized, quantization = _quantized(arch, weights, settings, data, checkpoint, pause)
-        model = quantized.write(float_io=settings.float_io, description=description, metadata=metadata)
-    else:
+    if labelled is None and data is not None and verify and compare:
+        labelled = held_out(data.test, settings.max_drop)
+
+    def checked(model: bytes, quantization: dict[str, Any]) -> CheckedFile:
+        if not verify:
+            return CheckedFile(model, Report(()), quantization)
+        report = verify_file(
+            model,
+            graph,
+            weights,
+            dtype=settings.dtype,
+            float_io=settings.float_io,
+            labelled=labelled,
+            fine_tuned=quantization.get("fine_tuned", False),
+            metadata=metadata,
+            compare=compare,
+            runtime=runtime,
+        )
+        return CheckedFile(model, report, quantization)
+
+    def checked_int8(found: "Quantized", sample: "CalibrationSample") -> CheckedFile:
+        model = found.write(float_io=settings.float_io, description=description, metadata=metadata)
+        return checked(model, _quantization(found, sample))
+
+    if settings.dtype != "int8" or data is None:
         model = write_tflite(
             graph,
             weights,
@@ -120,23 +141,15 @@ def checked_export(
             description=description,
             metadata=metadata,
         )
-    if not verify:
-        return CheckedFile(model, Report(()), quantization)
-    if labelled is None and data is not None and compare:
-        labelled = held_out(data.test, settings.max_drop)
-    report = verify_file(
-        model,
-        graph,
-        weights,
-        dtype=settings.dtype,
-        float_io=settings.float_io,
-        labelled=labelled,
-        fine_tuned=quantization.get("fine_tuned", False),
-        metadata=metadata,
-        compare=compare,
-        runtime=runtime,
-    )
-    return CheckedFile(model, report, quantization)
+        return checked(model, {})
+    plain, tuned, sample = _quantized(arch, weights, settings, data, checkpoint, pause)
+    found = checked_int8(tuned, sample)
+    if tuned.fine_tuned and not found.report.passed:
+        failed = next(check for check in found.report.checks if not check.passed)
+        step = f"fine-tuning of {settings.fine_tuning_epochs} epochs did not pass ({failed.name}: {failed.found})"
+        without = checked_int8(replace(plain, steps=(*plain.steps, step)), sample)
+        found = without if without.report.passed else found
+    return found
 
 
 def metadata_of(data: "ImageData", arch: Arch | Network) -> Metadata:
@@ -161,18 +174,27 @@ def _quantized(
     data: "ImageData",
     checkpoint: Path | None,
     pause: Callable[[], None],
-) -> tuple["Quantized", dict[str, Any]]:
-    from mobilenas.quantization import calibration_sample, fine_tuned, fine_tuning_recipe, layer_errors, quantize
+) -> tuple["Quantized", "Quantized", "CalibrationSample"]:
+    """The network without fine-tuning and with it, the same where none is wanted, and the images it is made with."""
+    from mobilenas.quantization import calibration_sample, fine_tuned, fine_tuning_recipe, quantize
     from mobilenas.training import default_recipe
 
     sample = calibration_sample(data, settings.calibration_images, seed=settings.seed)
-    found = quantize(arch.graph(), weights, sample.images)
-    if settings.fine_tuning_epochs:
-        usual = default_recipe(len(data.train), data.resolution, settings.fine_tuning_epochs)
-        recipe = fine_tuning_recipe(usual, settings.fine_tuning_epochs)
-        found = fine_tuned(found, data, recipe, seed=settings.seed, checkpoint=checkpoint, pause=pause)
+    plain = quantize(arch.graph(), weights, sample.images)
+    if not settings.fine_tuning_epochs:
+        return plain, plain, sample
+    usual = default_recipe(len(data.train), data.resolution, settings.fine_tuning_epochs)
+    recipe = fine_tuning_recipe(usual, settings.fine_tuning_epochs)
+    tuned = fine_tuned(plain, data, recipe, seed=settings.seed, checkpoint=checkpoint, pause=pause)
+    return plain, tuned, sample
+
+
+def _quantization(found: "Quantized", sample: "CalibrationSample") -> dict[str, Any]:
+    """What documents say of a calibrated int8 file."""
+    from mobilenas.quantization import layer_errors
+
     layers = layer_errors(found.network(), sample.images[:REPORTED_IMAGES])
-    return found, {
+    return {
         "calibration": sample.to_dict(),
         "fine_tuned": found.fine_tuned,
         "steps": list(found.steps),

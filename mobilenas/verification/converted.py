@@ -7,6 +7,7 @@ import numpy.typing as npt
 from torch import nn
 
 from mobilenas.errors import InputError
+from mobilenas.export.weights import check_finite
 from mobilenas.nn.conversion import answer, converted
 from mobilenas.nn.inference import image_batches
 from mobilenas.nn.tracing import ForeignModule
@@ -35,9 +36,11 @@ def converted_export(foreign: ForeignModule, *, verify: bool = True) -> CheckedF
         verify: Whether to check the file; without, the report is empty and LiteRT sees nothing of it.
 
     Raises:
-        InputError: If the extra `litert-torch` is not installed or the module cannot be converted.
+        InputError: If the extra `litert-torch` is not installed, a weight is not finite, or the
+            module cannot be converted.
         VerificationError: If LiteRT does not run the file.
     """
+    check_finite({name: value.float().numpy() for name, value in foreign.module.state_dict().items()})
     model = converted(foreign.module, foreign.shape)
     return CheckedFile(model, verify_converted(model, foreign) if verify else Report(()))
 

@@ -209,7 +209,9 @@ def latency_check(timing: Timing, target_ms: float) -> Check:
 
 def check_is_tflite(model: bytes) -> None:
     """Raises `InputError` for what cannot be a TFLite file: too short, without identifier, or its root outside."""
-    if len(model) < 16 or model[4:8] != b"TFL3" or struct.unpack("<I", model[:4])[0] >= len(model) - 4:
+    if model[4:8] == b"TFL3" and (len(model) < 16 or struct.unpack("<I", model[:4])[0] >= len(model) - 4):
+        raise InputError(f"not a TFLite file: {len(model)} bytes are too short for one; give a whole .tflite file")
+    if model[4:8] != b"TFL3":
         raise InputError("not a TFLite file: the identifier TFL3 is missing; give a .tflite file")
 
 

@@ -63,17 +63,21 @@ def test_int8_is_quantized_with_a_stated_sample_and_checked(answer, mobilenas, t
     assert mobilenas(*against[:1], tmp_path / "b.tflite", *against[2:], "--float-io")[0] == 0
 
 
-def test_a_file_that_loses_too_much_is_not_written(refused, trained, tmp_path, monkeypatch):
+@pytest.fixture
+def clipped(monkeypatch):
     """Ranges a hundredth of what they should be."""
     from mobilenas import quantization
 
     original = quantization.quantize
 
-    def clipped(graph, weights, images):
+    def narrow(graph, weights, images):
         found = original(graph, weights, images)
         return replace(found, ranges={name: (low / 100, high / 100) for name, (low, high) in found.ranges.items()})
 
-    monkeypatch.setattr(quantization, "quantize", clipped)
+    monkeypatch.setattr(quantization, "quantize", narrow)
+
+
+def test_a_file_that_loses_too_much_is_not_written(refused, clipped, trained, tmp_path):
     bad = [*trained, *DATA, "--dtype", "int8", "--calibration-images", "16"]
     text = refused(5, "export", *bad, "--out", tmp_path / "a.tflite")
     assert "a.tflite is not written: top-1 agreement" in text
@@ -88,6 +92,34 @@ def test_fine_tuned(answer, trained, tmp_path):
     )
     assert document["steps"][-1].startswith("fine-tuning of 1 epochs")
     assert document["fine_tuned"] is True
+
+
+@pytest.fixture
+def harmful(monkeypatch):
+    """Fine-tuning that turns the classifier round and is kept."""
+    from mobilenas import quantization
+
+    def turned(found, data, recipe, **_):
+        weights = {**found.weights, "head.classifier.weight": -found.weights["head.classifier.weight"]}
+        return replace(found, weights=weights, fine_tuned=True)
+
+    monkeypatch.setattr(quantization, "fine_tuned", turned)
+
+
+def test_a_fine_tuned_file_that_fails_gives_way_to_the_plain_one(mobilenas, harmful, trained, tmp_path):
+    plain, out = tmp_path / "plain.tflite", tmp_path / "a.tflite"
+    settings = ["export", *trained, *DATA, "--dtype", "int8", "--max-drop", "0.05"]
+    assert mobilenas(*settings, "--out", plain)[0] == 0
+    code, text, notes = mobilenas(*settings, "--fine-tune", "1", "--out", out)
+    assert code == 0
+    assert out.read_bytes() == plain.read_bytes()
+    assert "is the file without fine-tuning: fine-tuning of 1 epochs did not pass (top-1 agreement: " in notes
+    assert "--fine-tuned" not in text
+
+
+def test_where_neither_passes_the_advice_says_so(refused, clipped, harmful, trained, tmp_path):
+    settings = [*trained, *DATA, "--dtype", "int8", "--fine-tune", "1", "--out", tmp_path / "a.tflite"]
+    assert "without --fine-tune it fails too; give more epochs of it" in refused(5, "export", *settings)
 
 
 def test_onnx(answer, refused, trained, tmp_path):

@@ -39,6 +39,13 @@ class Smooth(nn.Module):
 def smooth():
     return Smooth()
 
+class Two(Shuffled):
+    def forward(self, x):
+        return self.stem(x).mean((2, 3)), super().forward(x)
+
+def two():
+    return Two()
+
 def number():
     return 3
 
@@ -52,6 +59,12 @@ def own(tmp_path):
     """A module in the current folder."""
     (tmp_path / "own_networks.py").write_text(SOURCE)
     return "own_networks:small@16"
+
+
+@pytest.mark.parametrize("settings", [["--dtype", "float32"], ["--dtype", "int8"], ["--dtype", "int8", "--no-verify"]])
+def test_several_outputs_are_refused_alike(refused, own, tmp_path, settings):
+    text = refused(2, "export", "own_networks:two@16", *settings, "--out", tmp_path / "a.tflite")
+    assert "the network gives 2 outputs" in text
 
 
 def test_every_command(answer, own, table, tmp_path) -> None:

@@ -122,6 +122,12 @@ def test_too_few_images():
         quantize(graph, random_weights(graph), np.zeros((1, 16, 16, 3), np.float32))
 
 
+def test_weights_that_are_not_finite(weights, images):
+    broken = {**weights, "head.classifier.bias": np.full(10, np.inf, np.float32)}
+    with pytest.raises(InputError, match=r"^head\.classifier\.bias holds NaN or infinity"):
+        quantize(ARCH.graph(), broken, images)
+
+
 def test_fine_tuning_learns_in_the_operators_of_the_file(data, weights, images, tmp_path):
     found = quantize(ARCH.graph(), weights, images)
     nothing = np.zeros_like(found.weights["head.classifier.weight"])
@@ -147,6 +153,13 @@ def test_fine_tuning_that_does_not_help_is_dropped(data, weights, images, monkey
     kept = fine_tuned(found, data, fine_tuning_recipe(RECIPE, 1), seed=0)
     assert kept.steps[-1] == "fine-tuning of 1 epochs did not help"
     assert kept.weights is found.weights
+
+
+def test_fine_tuning_that_is_only_as_good_is_dropped(data, weights, images):
+    """With a learning rate of 0 nothing is learnt."""
+    found = quantize(ARCH.graph(), weights, images)
+    kept = fine_tuned(found, data, replace(fine_tuning_recipe(RECIPE, 1), learning_rate=0.0), seed=0)
+    assert not kept.fine_tuned
 
 
 def test_the_sample_is_drawn_at_random_and_says_so(data):

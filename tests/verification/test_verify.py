@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mobilenas import models
 from mobilenas.errors import InputError, VerificationError
-from mobilenas.export import expected_operators, random_weights, write_tflite
+from mobilenas.export import expected_operators, random_weights, read_tflite, write_tflite
 from mobilenas.export.flatbuffer import FlatbufferModel
 from mobilenas.graph import GraphBuilder, OpGraph
 from mobilenas.nn import GraphModule, set_weights, state_arrays
@@ -164,8 +164,13 @@ def test_two_tensors_swapped(process):
 
 
 def test_weights_that_are_not_finite(process):
-    broken = {**WEIGHTS, "head.classifier.bias": np.full(10, np.nan, np.float32)}
-    assert "parity" in failed(verify_file(write_tflite(GRAPH, broken), GRAPH, WEIGHTS, runtime=process))
+    bias, nan = WEIGHTS["head.classifier.bias"], np.full(10, np.nan, np.float32)
+    broken = MODEL.replace(bias.tobytes(), nan.tobytes())
+    assert broken != MODEL
+    assert "parity" in failed(verify_file(broken, GRAPH, WEIGHTS, runtime=process))
+    for dtype in ("float32", "float16", "int8"):
+        with pytest.raises(InputError, match=r"^head\.classifier\.bias holds NaN or infinity"):
+            write_tflite(GRAPH, {**WEIGHTS, "head.classifier.bias": nan}, dtype=dtype)
 
 
 def test_another_network(process):
@@ -253,6 +258,12 @@ def test_a_network_that_ends_in_a_mean(process):
 def test_what_is_no_tflite_file(content, process):
     with pytest.raises(InputError, match="not a TFLite file"):
         verify_file(content, GRAPH, WEIGHTS, runtime=process)
+
+
+def test_a_file_of_eight_bytes_is_too_short():
+    for read in (check_is_tflite, read_tflite):
+        with pytest.raises(InputError, match="8 bytes are too short"):
+            read(MODEL[:8])
 
 
 @pytest.mark.parametrize(
