@@ -1,4 +1,4 @@
-"""The published networks as test parameters; the large ones are marked exhaustive."""
+"""The published networks as test parameters; the large ones are marked slow or exhaustive."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from mobilenas import models
 
-QUICK_MACS, QUICK_PARAMS = 100e6, 6e6
+QUICK_MACS, QUICK_PARAMS, SLOW_MACS = 100e6, 6e6, 2e9
 ALWAYS = (
     *("efficientnet_b0", "mobilenet_v2", "mobilenet_v3_large", "mnasnet_a1", "mnasnet_b1"),
     *("mixnet_s", "mobilenet_v4_conv_small"),
@@ -14,9 +14,15 @@ ALWAYS = (
 """Bigger ones that are tested with every change, so that each block is."""
 
 
-def published_names() -> list[Any]:
-    """Every name, one parameter each."""
-    return [pytest.param(name, marks=() if _is_quick(name) else pytest.mark.exhaustive) for name in models.names()]
+def published_names(*, slow: bool = False) -> list[Any]:
+    """Every name, one parameter each; with `slow`, CI tests those of up to two billion multiply-adds too."""
+    return [pytest.param(name, marks=_marks(name, slow)) for name in models.names()]
+
+
+def _marks(name: str, slow: bool) -> tuple[pytest.MarkDecorator, ...]:
+    if _is_quick(name):
+        return ()
+    return (pytest.mark.slow if slow and models.get(name).graph().macs <= SLOW_MACS else pytest.mark.exhaustive,)
 
 
 def _is_quick(name: str) -> bool:
