@@ -120,10 +120,9 @@ class _Search:
         self._space = opened_space(folder, source)
         self._evaluator = opened_evaluator(source, self._space)
         self._workers = stack.enter_context(opened_workers(folder, self._evaluator, note))
-        profiling = f"; profiling them takes about {profiling_seconds(self._space):.0f} s on a desktop processor"
         announce(
             f"space {self._space.name}: {self._space.size_text} genotypes, {len(self._space.distinct_ops())} distinct "
-            f"ops{profiling if open_runner(self._device).has_connection else ''}"
+            f"ops; profiling them takes about {profiling_seconds(self._space):.0f} s on a desktop processor"
         )
         self._dtypes = dtypes_in_order(
             folder, self._space, lambda dtype: measured_table(folder, self._space, dtype, progress, note), note
