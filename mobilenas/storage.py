@@ -115,9 +115,11 @@ def read_json(path: Path, noun: str = "file") -> Any:
         return seen
 
     def finite(value: Any, where: str = "") -> None:
-        for each in value if isinstance(value, list) else (value,):
-            if isinstance(each, float) and not math.isfinite(each):
-                raise InputError(f"{path}: {where}{json.dumps(each)} is not accepted; give a finite number")
+        if isinstance(value, list):
+            for each in value:
+                finite(each, where)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{path}: {where}{json.dumps(value)} is not accepted; give a finite number")
 
     try:
         document = json.loads(read_text(path, noun), object_pairs_hook=once)

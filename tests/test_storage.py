@@ -157,6 +157,7 @@ def test_reading_what_cannot_be_read(tmp_path):
         ('{"a": 1,\n "b" 2}', "at line 2 column 6"),
         ('{"a": NaN}', "NaN is not accepted"),
         ("[Infinity]", "Infinity is not accepted"),
+        ('{"a": {"b": [[1, [NaN]]]}}', "the field 'b': NaN is not accepted"),
         ("9" * 5000, "too many digits"),
         ("[" * 200_000, "nested too deeply"),
     ],

@@ -25,8 +25,7 @@ NETWORK_SPREAD = 0.025
 """How far, relatively, networks lie from the fit."""
 UNCALIBRATED_ERROR = 0.10
 """Relative error assumed of a plain sum of ops (measured: RMSPE 5.4 %, docs/latency.md)."""
-MOST_SCALE = 1000.0
-LEAST_SCALE, LEAST_FACTOR, MOST_FACTOR = 0.1, 0.5, 2.0
+LEAST_SCALE, MOST_SCALE, LEAST_FACTOR, MOST_FACTOR = 0.1, 1000.0, 0.5, 2.0
 """Even where the networks seem to depend on nothing but their footprint, ops of every kind cost something."""
 LEAST_ERROR = 0.01
 """No interval is narrower than what measuring itself repeats to."""

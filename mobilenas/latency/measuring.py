@@ -86,8 +86,7 @@ def up_to_date_table(
         if share is not None:
             profiler.table = profiler.table.updated(replace(profiler.table.info, share=share), {})
         part = profiler.table.info.share if space is not None else 1.0
-        if profiler.set_aside:
-            note(f"an interrupted run of another device or runtime is kept as {profiler.set_aside}")
+        _note_set_aside(profiler, note)
         support = [op for op in support_ops() if networks and op not in wanted]
         theirs = {op for graph in networks.values() for op in graph.op_counts()} if part == 1 else set()
         missing = sum(op not in profiler.table for op in theirs.union(wanted, support))
@@ -141,6 +140,7 @@ def transferred_table(
         profiler = Profiler(
             device=device, dtype=dtype, runner=runner, path=own_table_path(device, dtype), progress=progress
         )
+        _note_set_aside(profiler, note)
         note(f"measuring {len(graphs)} networks and {len(telling)} ops on {device.name}")
         op_us, network_us = profiler.measure_apart(telling, graphs)
         measured = [MeasuredNetwork(name, graphs[name], latency_us) for name, latency_us in network_us.items()]
@@ -184,6 +184,11 @@ def steady_runner(device: Device, runner: Runner) -> SteadyRunner:
     if table is None or runner.mismatch(vars(table.info)):
         return SteadyRunner(runner)
     return SteadyRunner(runner, block_us=table.info.sentinel_block_us, network_us=table.info.sentinel_network_us)
+
+
+def _note_set_aside(profiler: Profiler, note: Note) -> None:
+    if profiler.set_aside:
+        note(f"an interrupted run that is damaged or of another device or runtime is kept as {profiler.set_aside}")
 
 
 def _note_disturbance(profiler: Profiler, device: Device, note: Note) -> None:

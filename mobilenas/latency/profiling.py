@@ -65,7 +65,7 @@ class Profiler:
 
     Attributes:
         failures: Why the runtime refused ops and networks, by name.
-        set_aside: Where an interrupted run's journal went that was of another device or runtime; None if there is none.
+        set_aside: Where an interrupted run's journal went that could not be gone on with; None if there was none.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ NOTABLE_SLOWNESS = 1.03
 MOST_SLOWNESS = 1.25
 """No more is taken off: a device beyond it cannot be measured, and small networks feel less than the reference."""
 PRIOR_WEIGHT = 0.3
+"""Of what is believed of a response before anything was seen: as ten pairs of visits with 3 % between them."""
 NETWORK_RESPONSE = 1.0
 """How networks respond to a reference network where nothing else is known: as much."""
 
@@ -90,11 +91,13 @@ def response(visits: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]], prior: float
         prior: Counts as ten pairs whose reference is 3 % apart.
     """
     slopes, weights = [prior], [PRIOR_WEIGHT]
-    for latency, beside in visits:
-        apart = np.diff(np.log(beside))
-        moved = apart != 0
-        slopes.extend(np.diff(np.log(latency))[moved] / apart[moved])
-        weights.extend(np.abs(apart[moved]))
+    with np.errstate(divide="ignore", invalid="ignore"):  # equal timings of the reference, and clocks that say 0
+        for latency, beside in visits:
+            apart = np.diff(np.log(beside))
+            found = np.diff(np.log(latency)) / apart
+            tells = np.isfinite(apart) & np.isfinite(found)
+            slopes.extend(found[tells])
+            weights.extend(np.abs(apart[tells]))
     order = np.argsort(slopes, kind="stable")
     heap = np.cumsum(np.asarray(weights)[order])
     return float(np.clip(np.asarray(slopes)[order][np.searchsorted(heap, heap[-1] / 2)], 0.0, 1.0))

@@ -111,29 +111,30 @@ def test_progress_counts_what_an_earlier_run_wrote_down(fake_device):
     assert told[-1] == (before[1], before[1])
 
 
-def test_a_torn_journal_line_is_dropped(fake_device):
+def interrupted(device):
+    """The journal of a profile that lost its device."""
     FakeRunner.lose_after = 5
     with pytest.raises(DeviceError):
-        profile(fake_device)
-    partial = next(table_path(fake_device, "float32").parent.glob("*.partial"))
-    partial.write_bytes(partial.read_bytes()[:-9])
+        profile(device)
     FakeRunner.lose_after = 10**9
+    return next(table_path(device, "float32").parent.glob("*.partial"))
+
+
+def test_a_torn_journal_line_is_dropped(fake_device):
+    partial = interrupted(fake_device)
+    partial.write_bytes(partial.read_bytes()[:-9])
     profile(fake_device)
     table = load_table(fake_device, "float32")
     assert all(table[op].latency_us == pytest.approx(truth_us(op, table), abs=1e-3) for op in OPS)
 
 
 def test_a_journal_of_another_machine_is_not_used(fake_device):
-    FakeRunner.lose_after = 5
-    with pytest.raises(DeviceError):
-        profile(fake_device)
-    partial = next(table_path(fake_device, "float32").parent.glob("*.partial"))
+    partial = interrupted(fake_device)
     first, *rest = partial.read_text().splitlines()
     header = json.loads(first)
     header["environment"]["cpu"] = "another"
     tampered = [json.dumps({**json.loads(line), "us": 1e6}) for line in rest]
     partial.write_text("\n".join([json.dumps(header), *tampered]) + "\n")
-    FakeRunner.lose_after = 10**9
     profiler = profile(fake_device)
     assert max(row.latency_us for row in load_table(fake_device, "float32").values()) < 1e3
     assert json.loads(profiler.set_aside.read_text().splitlines()[0]) == header
@@ -141,15 +142,12 @@ def test_a_journal_of_another_machine_is_not_used(fake_device):
 
 @pytest.mark.parametrize("key", ["governor", "pinning"])
 def test_a_journal_goes_on_where_only_what_the_system_chooses_has_changed(fake_device, key):
-    FakeRunner.lose_after = 5
-    with pytest.raises(DeviceError):
-        profile(fake_device)
-    partial = next(table_path(fake_device, "float32").parent.glob("*.partial"))
+    partial = interrupted(fake_device)
     first, *rest = partial.read_text().splitlines()
     header = json.loads(first)
     header["environment"][key] += ", cpuset /background"
     partial.write_text("\n".join([json.dumps(header), *rest]) + "\n")
-    FakeRunner.lose_after, told = 10**9, []
+    told = []
     profiler = profile(fake_device, progress=lambda *counts: told.append(counts))
     assert profiler.set_aside is None
     assert told[0][0] > len(rest)

@@ -98,6 +98,7 @@ def test_a_wild_visit_does_not_change_what_models_respond():
 
 def test_few_visits_leave_the_prior():
     assert response([], prior=0.7) == 0.7
+    assert response([([0.0, 7.0], [5.0, 7.0]), ([0.0, 0.0], [5.0, 7.0])], prior=0.7) == 0.7  # too short for the clock
     assert response([([7.0], [5.0]), ([7.0, 7.0], [5.0, 5.0])], prior=0.7) == 0.7
     assert response([([7.0, 7.0], [5.0, 5.2])], prior=0.7) == 0.7
     assert response([([7.0, 7.0], [5.0, 7.0])], prior=0.7) == 0.0  # 34 % apart: more than ten times 3 %
