@@ -48,8 +48,7 @@ def test_litert_itself_is_timed_in_every_format(make_phone, style):
     )  # 16 times the work
     with open_runner(make_phone(binary="litert", style=style).device()) as runner:
         a, b, broken = runner.measure([small, large, b"no model"], QUICK)
-    assert b.latency_us > 3 * a.latency_us
-    assert a.latency_us > 1
+    assert min(b.visit_us) > 3 * min(a.visit_us) > 3  # the faster visit: what else runs here took the other's core
     assert isinstance(broken, Failure)
     assert "ValueError" in broken.reason
 
