@@ -1,6 +1,7 @@
 """A network as operations in execution order: shapes, MACs, parameters, memory. No torch."""
 
 from mobilenas.graph.builder import ActivationName, GraphBuilder, PaddingStyle, TensorRef
+from mobilenas.graph.channel_groups import ChannelGroups
 from mobilenas.graph.graph import BatchNorm, BlockSpan, OpGraph, OpNode, single_op
 from mobilenas.graph.kind import (
     ACTIVATION_BYTES,
@@ -26,6 +27,7 @@ __all__ = [
     "ActivationName",
     "BatchNorm",
     "BlockSpan",
+    "ChannelGroups",
     "GraphBuilder",
     "Network",
     "OpGraph",

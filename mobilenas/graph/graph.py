@@ -117,6 +117,10 @@ class OpGraph:
         """The shape of every value: inputs first, then one a node."""
         return (*self.input_shapes, *(node.spec.out_shape for node in self.nodes))
 
+    def value_of(self, node: int) -> int:
+        """The number of the value that a node gives, by the node's number."""
+        return len(self.input_shapes) + node
+
     def op_counts(self) -> Counter[OpSpec]:
         """How often each distinct op occurs."""
         return Counter(node.spec for node in self.nodes)

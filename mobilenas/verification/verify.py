@@ -27,7 +27,7 @@ from mobilenas.verification.accuracy import Labelled, accuracy_checks
 from mobilenas.verification.metadata import metadata_checks
 from mobilenas.verification.parity import agreement_check, parity_check, rounded_network
 from mobilenas.verification.report import Check, Report
-from mobilenas.verification.signs import weights_check
+from mobilenas.verification.int8_weights import weights_checks
 
 Images = npt.NDArray[np.float32]
 
@@ -72,13 +72,13 @@ def verify_file(
         runtime: A LiteRT process to use; by default one is started.
 
     Returns:
-        Checks of the size, the inputs and outputs, the operators, the one delegate, labels and normalisation, the signs
-        of an int8 file's weights, parity with torch, and the top-1 class of every image. Parity is within 1e-5 of the
-        largest output for float32, the same for float16 with torch's weights rounded too, and for int8 a root mean
+        Checks of the size, the inputs and outputs, the operators, the one delegate, labels and normalisation, an
+        int8 file's weights and biases, parity with torch, and the top-1 class of every image. Parity is within 1e-5 of
+        the largest output for float32, the same for float16 with torch's weights rounded too, and for int8 a root mean
         square error within 5 % of the range of torch's outputs. With `labelled`, the last two checks are of those
         images, see `accuracy_checks`, and in int8 they take the place of parity: fine-tuned scores need not be the
-        float network's. An int8 file without images is compared by its weights alone: what it was calibrated on is
-        not known.
+        float network's. An int8 file without images is compared by its weights and biases alone: what it was calibrated
+        on is not known.
 
     Raises:
         VerificationError: If LiteRT does not load or run the file.
@@ -96,7 +96,7 @@ def verify_file(
         checks.append(size_check(model, graph, dtype))
         checks += metadata_checks(lambda: read_metadata(model), metadata)
         if weights is not None and dtype == "int8" and checks[2].passed:
-            checks.append(weights_check(model, graph, weights, fine_tuned=fine_tuned))
+            checks += weights_checks(model, graph, weights, fine_tuned=fine_tuned)
         if weights is not None and compare and all(check.passed for check in checks[:2]):
             checks += _value_checks(process, model, graph, weights, dtype, images, labelled, fine_tuned)
     return Report(tuple(checks))

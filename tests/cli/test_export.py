@@ -45,10 +45,11 @@ def test_int8_is_quantized_with_a_stated_sample_and_checked(answer, mobilenas, t
     assert document["size_bytes"] == out.stat().st_size
     against = ["verify", out, "--against", model, *weights, "--dtype", "int8"]
     report = answer(*against, *DATA, "--max-drop", "0.02")
-    assert [check["name"] for check in report["checks"]][-5:] == [
+    assert [check["name"] for check in report["checks"]][-6:] == [
         "size",
         "metadata",
         "weights",
+        "biases",
         "top-1 agreement",
         "accuracy",
     ]

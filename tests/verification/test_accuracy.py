@@ -9,7 +9,6 @@ from mobilenas.export import random_weights, write_tflite
 from mobilenas.nn import outputs
 from mobilenas.verification import Labelled, verify_file
 from mobilenas.verification.accuracy import accuracy_checks
-from mobilenas.verification.signs import weights_check
 
 
 def scores(classes: list[int]) -> np.ndarray:
@@ -50,19 +49,6 @@ def test_other_classes_are_right_in_a_fine_tuned_file_if_torch_is_better_than_ch
         assert agreement.passed == (fine_tuned and passed)
         assert accuracy.passed
         assert ("no better than chance" in accuracy.found) == (not passed)
-
-
-def test_the_signs_of_weights_tell_an_int8_file_of_other_weights():
-    graph = models.get("mobilenet_v3_small", resolution=32, num_classes=10).graph()
-    weights = random_weights(graph)
-    model = write_tflite(graph, weights, dtype="int8")
-    assert weights_check(model, graph, weights).passed
-    other = weights_check(model, graph, random_weights(graph, 1))
-    assert not other.passed
-    swapped = {**weights, "head.classifier.weight": weights["head.classifier.weight"][::-1]}
-    assert "head.classifier" in weights_check(model, graph, swapped).found
-    assert not weights_check(model, graph, random_weights(graph, 1), fine_tuned=True).passed
-    assert not verify_file(model, graph, random_weights(graph, 1), dtype="int8").passed  # without images
 
 
 def test_a_good_and_a_broken_file_on_labelled_images():

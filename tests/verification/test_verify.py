@@ -110,12 +110,12 @@ def test_good_files_of_other_dtypes_pass(dtype, float_io, process):
     model = write_tflite(GRAPH, WEIGHTS, dtype=dtype, ranges=ranges, float_io=float_io)
     settings = {"dtype": dtype, "float_io": float_io, "images": IMAGES, "runtime": process}
     report = verify_file(model, GRAPH, WEIGHTS, **settings)
-    assert [check.name for check in report.checks if check.name != "weights"] == CHECKS
+    assert [check.name for check in report.checks if check.name not in ("weights", "biases")] == CHECKS
     report.require("the file")
     assert report.checks[0].found == ("int8 [1, 64, 64, 3]" if dtype == "int8" and not float_io else IMAGE_WORDS)
     assert run_model(process, model, IMAGES).dtype == np.float32
     other = random_weights(GRAPH, 1)
-    wrong = ["weights", "parity"] if dtype == "int8" else ["parity"]
+    wrong = ["weights", "biases", "parity"] if dtype == "int8" else ["parity"]
     assert failed(verify_file(model, GRAPH, other, **settings)) == wrong
 
 

@@ -1,0 +1,136 @@
+"""An int8 file is told from one of other weights without an image."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mobilenas import models
+from mobilenas.export import folded_network, random_weights, write_tflite
+from mobilenas.graph import GraphBuilder, OpGraph
+from mobilenas.nn import observed_ranges
+from mobilenas.quantization import Quantized
+from mobilenas.quantization.bias_correction import bias_corrected
+from mobilenas.quantization.equalization import equalized
+from mobilenas.verification import verify_file
+from mobilenas.verification.int8_weights import weights_checks
+
+NETWORKS = ("mobilenet_v2", "mobilenet_v3_small", "mnasnet_a1")
+
+
+def network(name: str = "mobilenet_v3_small") -> OpGraph:
+    return models.get(name, resolution=32, num_classes=10).graph()
+
+
+def failed(model, graph, weights, **options) -> list[str]:
+    return [check.name for check in weights_checks(model, graph, weights, **options) if not check.passed]
+
+
+def quantized(graph: OpGraph, weights) -> Quantized:
+    """Equalised and bias corrected, whether that helps or not."""
+    images = np.random.default_rng(0).standard_normal((8, 32, 32, 3)).astype(np.float32)
+    folded, state = folded_network(graph, weights)
+    state = equalized(folded, state, images)
+    found = Quantized(folded, state, observed_ranges(folded, state, images))
+    return replace(found, weights=bias_corrected(found.network(), images))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rounding_equalisation_and_bias_correction_pass(name):
+    graph = network(name)
+    weights = random_weights(graph)
+    for model in (write_tflite(graph, weights, dtype="int8"), quantized(graph, weights).write()):
+        found, biases = weights_checks(model, graph, weights)
+        assert found.passed
+        assert biases.passed
+        assert (
+            0.25 < float(found.found.split()[0]) < 0.35
+        )  # the root mean square of what rounding loses is 1 / sqrt(12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_change_of_one_layer_fails(name, seed):
+    graph = network(name)
+    weights = random_weights(graph)
+    model = quantized(graph, weights).write()
+    rng = np.random.default_rng(seed)
+    layer = rng.choice([node.weight_name for node in graph.weighted_nodes()])
+    was = weights[f"{layer}.weight"]
+    changes = {
+        "signs alone": np.sign(was) * np.abs(was).mean(),
+        "one weight the other way": np.where(np.abs(was) == np.abs(was).max(), -was, was),
+        "5 % of noise": was * (1 + 0.05 * rng.standard_normal(was.shape)),
+        "half of it 10 % larger": was * np.where(np.arange(len(was)) % 2, 1.1, 1).reshape(-1, *[1] * (was.ndim - 1)),
+        "channels in another order": was[::-1],
+    }
+    for change, value in changes.items():
+        other = {**weights, f"{layer}.weight": value.astype(np.float32)}
+        assert "weights" in failed(model, graph, other), (layer, change)
+
+
+def test_other_biases_fail():
+    graph = network()
+    weights = random_weights(graph)
+    model = quantized(graph, weights).write()
+    named = [node.weight_name for node in graph.weighted_nodes() if node.batch_norm is None]
+    assert len(named) > 2
+    for name in named:
+        assert failed(model, graph, {**weights, f"{name}.bias": 0 * weights[f"{name}.bias"] + 3}) == ["biases"]
+
+
+def test_two_channels_that_swap_their_places_everywhere_are_the_same_network_and_fail_as_other_weights():
+    builder = GraphBuilder((4, 4, 3))
+    x = builder.conv2d(builder.inputs[0], 2, name="first", batch_norm=False, bias=True)
+    graph = builder.finish(builder.conv2d(x, 2, name="second", batch_norm=False, bias=True))
+    weights = random_weights(graph)
+    swapped = {
+        **weights,
+        "first.weight": weights["first.weight"][::-1],
+        "first.bias": weights["first.bias"][::-1],
+        "second.weight": weights["second.weight"][:, ::-1],
+    }
+    assert "weights" in failed(write_tflite(graph, swapped, dtype="int8"), graph, weights)
+
+
+def test_dead_channels_say_nothing_and_break_nothing():
+    """Their factor is not known: the weights that read them are not compared."""
+    graph = network("mobilenet_v2")
+    weights = random_weights(graph)
+    for name in ("stem.conv", "stages.0.0.depthwise", "stages.1.0.project"):
+        weights[f"{name}.weight"][::3] = 0
+    assert failed(quantized(graph, weights).write(), graph, weights) == []
+
+
+def test_what_was_trained_on_is_compared_by_its_signs():
+    graph = network()
+    weights = random_weights(graph)
+    model = write_tflite(graph, weights, dtype="int8")
+    moved = {
+        name: (value * (1 + 0.2 * np.random.default_rng(0).standard_normal(value.shape))).astype(np.float32)
+        if value.ndim > 1
+        else value
+        for name, value in weights.items()
+    }
+    assert failed(model, graph, moved) == ["weights"]
+    assert failed(model, graph, moved, fine_tuned=True) == []
+    assert failed(model, graph, random_weights(graph, 1), fine_tuned=True) == ["weights"]
+
+
+def test_weights_that_are_not_finite_fail():
+    graph = network()
+    weights = random_weights(graph)
+    model = write_tflite(graph, weights, dtype="int8")
+    weights["head.classifier.weight"][3, 5] = np.nan
+    (check,) = weights_checks(model, graph, weights)
+    assert not check.passed
+    assert "head.classifier" in check.found
+
+
+def test_the_gate_compares_weights_without_images():
+    graph = network()
+    weights = random_weights(graph)
+    model = write_tflite(graph, weights, dtype="int8")
+    assert verify_file(model, graph, weights, dtype="int8").passed
+    report = verify_file(model, graph, random_weights(graph, 1), dtype="int8")
+    assert [check.name for check in report.checks if not check.passed] == ["weights", "biases"]
