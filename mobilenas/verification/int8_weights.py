@@ -19,7 +19,7 @@ Array = npt.NDArray[np.floating]
 MOST_STEPS = 0.5
 """Root mean square difference of a layer's weights, in steps of their int8 scale; rounding alone makes 0.29."""
 MOST_BIAS, MOST_BIAS_OF_RANGE = 0.5, 0.05
-"""Root mean square difference of a layer's biases, as a share of theirs or, where those are small, of the output's range.
+"""Root mean square difference of a layer's biases: a share of theirs or, where those are small, of the output's range.
 
 Bias correction moves them by up to a fifth; where there were none, by a few hundredths of the range.
 """
@@ -178,7 +178,7 @@ def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Lay
             value=graph.value_of(index),
             stored=rows,
             steps=_rows(wanted["weight"], op.code) / scale.reshape(-1, 1),
-            stored_bias=bias * bias_scale,
+            stored_bias=bias.astype(np.float64) * bias_scale,
             bias=wanted["bias"].astype(np.float64),
             output_range=STEPS * float(out_scale),
         )

@@ -24,10 +24,10 @@ from mobilenas.graph import OpGraph
 from mobilenas.latency import SteadyRunner
 from mobilenas.runners import Failure, LiteRTProcess, ModelError, Timing, TimingProtocol
 from mobilenas.verification.accuracy import Labelled, accuracy_checks
+from mobilenas.verification.int8_weights import weights_checks
 from mobilenas.verification.metadata import metadata_checks
 from mobilenas.verification.parity import agreement_check, parity_check, rounded_network
 from mobilenas.verification.report import Check, Report
-from mobilenas.verification.int8_weights import weights_checks
 
 Images = npt.NDArray[np.float32]
 
