@@ -7,7 +7,7 @@ from mobilenas.export.constants import KERNEL_AXES
 from mobilenas.export.lowering import MAX_CONCATENATED
 from mobilenas.export.raising import pair
 from mobilenas.export.tflite_file import FileOperator
-from mobilenas.export.wiring import Wiring
+from mobilenas.export.wiring import WHOLE_NUMBERS, Wiring, computes_sizes
 
 QUANTIZED = frozenset({"INT8", "UINT8"})
 POOLS = frozenset({"MAX_POOL_2D", "AVERAGE_POOL_2D"})
@@ -52,8 +52,9 @@ def _words(wiring: Wiring, operator: FileOperator) -> str:
 
 def _instead(wiring: Wiring, operator: FileOperator) -> str:
     """What to use instead of an operator; empty if XNNPACK takes it."""
-    rules = (_ANYWHERE, _IN_INT8) if _is_quantized(wiring, operator) else (_ANYWHERE,)
-    return next((text for rule in rules if (text := rule.get(operator.code, _fine)(wiring, operator))), "")
+    tables = (_ANYWHERE, _IN_INT8) if _is_quantized(wiring, operator) else (_ANYWHERE,)
+    rules = (_computed, *(table.get(operator.code, _fine) for table in tables))
+    return next((text for rule in rules if (text := rule(wiring, operator))), "")
 
 
 def _is_quantized(wiring: Wiring, operator: FileOperator) -> bool:
@@ -68,6 +69,38 @@ def _always(text: str) -> Rule:
     return lambda wiring, operator: text
 
 
+def _computed(wiring: Wiring, operator: FileOperator) -> str:
+    """XNNPACK computes no sizes, and reads none that do not stand in the file themselves."""
+    file = wiring.file
+    read = (tensor for tensor in operator.inputs if tensor >= 0 and file.tensors[tensor].type in WHOLE_NUMBERS)
+    if computes_sizes(file, operator) or not all(map(file.is_constant, read)):
+        return "sizes that stand in the file: convert for a batch of one, in Keras with Input(shape, batch_size=1)"
+    return ""
+
+
+def _wide(wiring: Wiring, operator: FileOperator) -> str:
+    """TFLite takes int64 of SLICE too, and so does XNNPACK."""
+    return "amounts in int32" if wiring.file.tensors[operator.inputs[1]].type == "INT64" else ""
+
+
+def _rest(wiring: Wiring, operator: FileOperator) -> str:
+    open_ended = -1 in wiring.integers(operator.inputs[2])
+    return "sizes that are written out, not -1 for all that is left" if open_ended else ""
+
+
+def _retyped(wiring: Wiring, operator: FileOperator) -> str:
+    types = {wiring.file.tensors[tensor].type for tensor in (operator.inputs[0], operator.outputs[0])}
+    return "one type throughout: inputs and outputs in int8, or in float32" if types == QUANTIZED else ""
+
+
+def _rescaled(wiring: Wiring, operator: FileOperator) -> str:
+    """XNNPACK moves the stored integers as they are; what is no weight has one scale."""
+    tensors = wiring.file.tensors
+    moved = (tensors[tensor] for tensor in (*operator.inputs, *operator.outputs) if tensor >= 0)
+    scales = {(tensor.scale[:1], tensor.zero_point[:1] or (0,)) for tensor in moved if tensor.type in QUANTIZED}
+    return "QUANTIZE to the scale and zero point of its output first" if len(scales) > 1 else ""
+
+
 def _skipping(wiring: Wiring, operator: FileOperator) -> str:
     """XNNPACK's pools refuse a stride beyond the window."""
     kernel, stride = pair(operator, "filterHeight", "filterWidth"), pair(operator, "strideH", "strideW")
@@ -76,20 +109,27 @@ def _skipping(wiring: Wiring, operator: FileOperator) -> str:
     return "a stride within the window, then a depthwise convolution of one pixel with the rest of the stride"
 
 
-def _long(wiring: Wiring, operator: FileOperator) -> str:
+def _parts(wiring: Wiring, operator: FileOperator) -> str:
+    if len(operator.inputs) == 1:
+        return "the one tensor itself"
     return f"{MAX_CONCATENATED} tensors at a time" if len(operator.inputs) > MAX_CONCATENATED else ""
 
 
-def _dynamic(wiring: Wiring, operator: FileOperator) -> str:
-    """XNNPACK rounds activations itself for CONV_2D and FULLY_CONNECTED alone."""
+def _depthwise(wiring: Wiring, operator: FileOperator) -> str:
+    """XNNPACK demands a bias, and rounds activations itself for CONV_2D and FULLY_CONNECTED alone."""
+    if len(operator.inputs) < 3:
+        return "a bias too, of zeros where there is none"
     static = "activations in int8 too, with images for calibration (static quantization)"
     return static if is_dynamic(wiring, operator) else ""
 
 
 _ANYWHERE: dict[str, Rule] = {
     **dict.fromkeys(POOLS, _skipping),
-    "DEPTHWISE_CONV_2D": _dynamic,
-    "CONCATENATION": _long,
+    "PAD": _wide,
+    **dict.fromkeys(("SQUEEZE", "EXPAND_DIMS"), _always("RESHAPE to a shape that stands in the file")),
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "CONCATENATION": _parts,
+    "SLICE": _rest,
     "PADV2": _always("CONCATENATION with constants, or PAD where zeros will do"),
 }
 _IN_INT8: dict[str, Rule] = {
@@ -100,5 +140,7 @@ _IN_INT8: dict[str, Rule] = {
     "AVERAGE_POOL_2D": _always("MEAN over the whole image, or a depthwise convolution with equal weights"),
     "SOFTMAX": _always("end with the scores; the largest is the same, and the app can take the softmax of them"),
     "DIV": _always("MUL with the reciprocal"),
+    "QUANTIZE": _retyped,
+    **dict.fromkeys(("RESHAPE", "CONCATENATION"), _rescaled),
 }
 """By the operator's code; tests hold both tables to what LiteRT does."""

@@ -15,6 +15,8 @@ from mobilenas.graph import Shape
 KEEPS_VALUES = frozenset({"RESHAPE", "QUANTIZE", "DEQUANTIZE", "SQUEEZE", "EXPAND_DIMS"})
 """Operators whose output holds the values of their input, in another type or shape."""
 CHANNELS_LAST = (0, 2, 3, 1)
+WHOLE_NUMBERS = frozenset({"INT32", "INT64"})
+"""Types of sizes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +194,7 @@ def _is_image(file: TfliteFile, tensor: int) -> bool:
 
 def computes_sizes(file: TfliteFile, operator: FileOperator) -> bool:
     """Whether an operator gives whole numbers: the shapes that a RESHAPE reads, worked out for any batch."""
-    return all(file.tensors[tensor].type in ("INT32", "INT64") for tensor in operator.outputs)
+    return all(file.tensors[tensor].type in WHOLE_NUMBERS for tensor in operator.outputs)
 
 
 def _keeps_values(file: TfliteFile, operator: FileOperator) -> bool:

@@ -1,5 +1,8 @@
 """Runs a TFLite file with any number of inputs, against the network in torch."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
@@ -22,6 +25,14 @@ def plan(process: LiteRTProcess, model: bytes) -> tuple[list[str], int, list[str
 def without_reshape(operators: list[str]) -> list[str]:
     """The operators but those between (1, channels) and four dimensions, which depend on what comes before an op."""
     return [name for name in operators if name != "RESHAPE"]
+
+
+def warned_of(warnings: Iterable[str]) -> Counter[str]:
+    """How many operators of each code the warnings of a file speak of."""
+    found: Counter[str] = Counter()
+    for count, code, *_ in map(str.split, warnings):
+        found[code] += int(count)
+    return found
 
 
 def images(graph: OpGraph, seed: int = 0) -> list[NDArray[np.float32]]:

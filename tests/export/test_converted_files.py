@@ -1,5 +1,7 @@
 """Files of other converters hold the networks that we know: the same multiply-adds, kind by kind.
 
+What is warned of is what LiteRT does not delegate.
+
 $MOBILENAS_CONVERTERS names a Python interpreter that has TensorFlow and litert-torch beside mobilenas[train]; by
 default it is this one.
 """
@@ -7,13 +9,16 @@ default it is this one.
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from litert import plan, warned_of
 
 from mobilenas import models
 from mobilenas.export import read_tflite
 from mobilenas.graph import OpKind
+from mobilenas.runners import LiteRTProcess
 
 ROOT = Path(__file__).parents[2]
 PYTHON = os.environ.get("MOBILENAS_CONVERTERS", sys.executable)
@@ -47,8 +52,9 @@ def converted(package: str, source: str, name: str, dtype: str, folder: Path) ->
     return path.read_bytes()
 
 
-def check_is(model: bytes, name: str, dtype: str) -> None:
+def check_is(process: LiteRTProcess, model: bytes, name: str, dtype: str) -> None:
     found = read_tflite(model)
+    assert warned_of(found.warnings) == Counter(plan(process, model)[2])
     assert macs_by_kind(found.graph) == macs_by_kind(models.get(name).graph())
     assert found.dtype == dtype
     assert set(found.left_out) <= {"SOFTMAX", "MUL", "ADD", "SUB"}
@@ -56,29 +62,30 @@ def check_is(model: bytes, name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", TENSORFLOW_DTYPES)
 @pytest.mark.parametrize("name", NAMES)
-def test_keras(name, dtype, tmp_path):
+def test_keras(process, name, dtype, tmp_path):
     model = converted("tensorflow", "keras_applications", name, dtype, tmp_path)
-    check_is(model, name, TENSORFLOW_DTYPES[dtype])
+    check_is(process, model, name, TENSORFLOW_DTYPES[dtype])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("name", NAMES)
-def test_torchvision(name, dtype, tmp_path):
-    check_is(converted("litert_torch", "torchvision", name, dtype, tmp_path), name, dtype)
+def test_torchvision(process, name, dtype, tmp_path):
+    check_is(process, converted("litert_torch", "torchvision", name, dtype, tmp_path), name, dtype)
 
 
 @pytest.mark.parametrize("source", ["keras", "litert_torch"])
 @pytest.mark.parametrize("name", ["mnasnet_a1", "mixnet_s", "efficientnet_lite0", "mobilenet_v4_conv_small"])
-def test_networks_of_ours(name, source, tmp_path):
+def test_networks_of_ours(process, name, source, tmp_path):
     package = {"keras": "tensorflow"}.get(source, source)
-    check_is(converted(package, source, name, "float32", tmp_path), name, "float32")
+    check_is(process, converted(package, source, name, "float32", tmp_path), name, "float32")
 
 
-def test_a_published_file_of_tensorflow():
+def test_a_published_file_of_tensorflow(process):
     path = DATA / "mobilenet_v1_0.25_128_quant.tflite"
     if not path.exists():
         pytest.skip(f"{path} is not there; MOBILENAS_TEST_DATA says where the data is")
     found = read_tflite(path.read_bytes())
+    assert warned_of(found.warnings) == Counter(plan(process, path.read_bytes())[2])
     known = models.get("mobilenet_v1_0.25", resolution=128, num_classes=1001)
     assert macs_by_kind(found.graph) == macs_by_kind(known.graph())
     assert found.dtype == "int8"

@@ -52,6 +52,16 @@ FORMS = [
     ("MUL", {"options": FUSED, "count": 2}),
     ("CONCATENATION", {"options": {"axis": 3, **FUSED}, "shape": (1, 8, 8, 20), "count": 5}),
     ("CONCATENATION", {"options": {"axis": 3, **FUSED}, "shape": (1, 8, 8, 24), "count": 6}),
+    ("CONCATENATION", {"options": {"axis": 3, **FUSED}}),
+    ("PAD", {"shape": (1, 10, 10, 4), "constants": [PADS.astype(np.int64)]}),
+    (
+        "SLICE",
+        {"shape": (1, 8, 8, 2), "constants": [np.array([0, 0, 0, 1], np.int32), np.array([1, 8, 8, 2], np.int32)]},
+    ),
+    (
+        "SLICE",
+        {"shape": (1, 8, 8, 3), "constants": [np.array([0, 0, 0, 1], np.int32), np.array([1, 8, 8, -1], np.int32)]},
+    ),
 ]
 
 
@@ -104,6 +114,21 @@ def test_weights_alone_in_int8(process, code):
     apart = process.request("inspect", found.file(), timeout_seconds=60)[0]
     assert apart["undelegated"] == undelegated
     assert apart["operators"][: len(found.operators)] == [part.code for part in found.operators]
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_depthwise_convolution_without_a_bias(process, biased):
+    shape, options, out = KERNELS["DEPTHWISE_CONV_2D"]
+    model = FlatbufferModel()
+    operands = [model.input((1, 10, 10, 4), "in"), model.constant(np.ones(shape, np.float32), "weights")]
+    if biased:
+        operands.append(model.constant(np.zeros(4, np.float32), "bias"))
+    network = read_tflite(data := model.finish([model.operator("DEPTHWISE_CONV_2D", operands, out, options, "op")], ""))
+    undelegated = process.request("inspect", data, timeout_seconds=60)[0]["undelegated"]
+    assert undelegated == ["DEPTHWISE_CONV_2D"] * (not biased)
+    assert [warning.split()[1] for warning in network.warnings] == undelegated
+    for found in network.other_forms.values():
+        assert process.request("inspect", found.file(), timeout_seconds=60)[0]["undelegated"] == undelegated
 
 
 def test_softmax_and_arithmetic_with_constants_are_left_out_and_named(monkeypatch):
