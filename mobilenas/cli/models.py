@@ -10,7 +10,7 @@ from mobilenas import models
 from mobilenas.cli.accuracy_plot import plot_accuracy, plot_format
 from mobilenas.cli.arguments import Dtype, Json, check_dtype, positive
 from mobilenas.cli.output import note, print_json, print_table
-from mobilenas.cli.predicted import beyond_fitted, described
+from mobilenas.cli.predicted import beyond, described
 from mobilenas.errors import InputError, TargetError
 from mobilenas.latency import LatencyPredictor, LatencyTable, load_predictor
 
@@ -74,8 +74,8 @@ def _remarks(rows: Sequence[dict[str, Any]], table: LatencyTable) -> Iterator[st
     if lacking := sum(row["unmeasured"] > 0 for row in rows):
         how = "interpolated" if table.info.method == "measured" else "estimated"
         yield f"{lacking} of {len(rows)} networks have ops that were not {table.info.method} but {how}"
-    if beyond := sum(row["extrapolated"] for row in rows):
-        yield f"{beyond} of {len(rows)} networks are {beyond_fitted(table)}"
+    if extrapolated := sum(row["extrapolated"] for row in rows):
+        yield f"{extrapolated} of {len(rows)} networks are {beyond(table)}"
 
 
 def _predicted(predictor: LatencyPredictor, target_ms: float | None) -> list[dict[str, Any]]:

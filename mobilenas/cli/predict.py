@@ -8,7 +8,7 @@ import typer
 from mobilenas.cli.arguments import AnyModels, BenchmarkBinary, DeviceName, Json, resolve_device
 from mobilenas.cli.network import LoadedNetwork, resolve_network
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
-from mobilenas.cli.predicted import beyond_fitted
+from mobilenas.cli.predicted import beyond
 from mobilenas.export import DTYPES
 from mobilenas.graph import OpSpec
 from mobilenas.latency import (
@@ -64,7 +64,7 @@ def run(
         for remark in network.remarks():
             note(remark)
         if document["extrapolated"]:
-            note(f"{network.name} is {beyond_fitted(predictors[chosen].table)}")
+            note(f"{network.name} is {beyond(predictors[chosen].table)}")
     if json:
         print_json(documents[0] if len(documents) == 1 else documents)
     else:

@@ -9,10 +9,12 @@ def described(method: str, era: str | None = None) -> str:
     return f"{method}, {era}" if era else method
 
 
-def beyond_fitted(table: LatencyTable) -> str:
-    """That figures lie beyond the networks of a calibrated table, after "... is"."""
+def beyond(table: LatencyTable) -> str:
+    """Beyond what figures lie that are extrapolated, after "... is"."""
+    if table.fitted_us is None:
+        return "in part beyond all measured ops of their kinds; the interval is wider for that"
     unit = Unit(table.info.unit)
-    least, most = (f"{unit.show(figure):.3g}" for figure in table.fitted_us or (0.0, 0.0))
+    least, most = (f"{unit.show(figure):.3g}" for figure in table.fitted_us)
     return (
         f"beyond the networks of {least} to {most} {unit.shown} that the table of {table.info.device} was fitted to; "
         "the interval is wider for that"

@@ -6,13 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.graph import OpKind, OpSpec
-from mobilenas.latency.interpolation import LEAST_ROWS, NOISE, Interpolation, spread_out
+from mobilenas.latency.interpolation import LEAST_ROWS, Interpolation, spread_out
 
 Floats = npt.NDArray[np.float64]
 SEEDS = 2 * LEAST_ROWS
 """Ops of each kind that are measured before any choice, spread out over what there is."""
 GROWTH = 0.3
 """After so many further ops, relative to what is measured, the interpolation is fitted anew."""
+NOISE = 0.01
+"""Of a measured op, as a share of the largest variance."""
 
 
 def next_ops(

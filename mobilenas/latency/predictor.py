@@ -16,7 +16,7 @@ from mobilenas.runners import Unit
 
 INTERVAL = 1.645
 """Standard errors on each side of a 90 % interval."""
-SHARED_ERROR = 0.3
+SHARED_ERROR = 0.1
 """Share of the variance of interpolated ops that they have in common."""
 GROWTH = 0.4
 """By how much the error of a calibrated table grows with every doubling beyond the networks that it was fitted to.
@@ -34,11 +34,13 @@ class OpLatency:
         latency_us: Microseconds, or what else the table's unit is.
         error_us: Standard error; 0 for a row of the table, whose error is part of the calibration's.
         source: "measured", "interpolated", "calibrated" or "imported".
+        extrapolated: Whether it was interpolated, and is larger or smaller than all measured ops of its kind.
     """
 
     latency_us: float
     error_us: float
     source: str
+    extrapolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,9 @@ class Latency:
         by_op: What each distinct op or block costs, once.
         counts: How often each occurs.
         unmeasured: Ops that have no row in the table and were interpolated or priced by its rates.
-        extrapolated: Whether it lies beyond what the networks take that a calibrated table was fitted to, by more than
-            their error; its interval is wider for that.
+        extrapolated: Whether one of its ops lies beyond all measured ops of its kind, or the network beyond what the
+            networks take that a calibrated table was fitted to, by more than their error; its interval is wider for
+            that.
         eras: Predicted milliseconds by era of the runtime, where the table tells; the first is `ms`.
         unit: Of all figures named `..._us`. `ms` and its like raise `InputError` where it is no time.
     """
@@ -150,7 +153,7 @@ class LatencyPredictor:
             latency_us = rates.op_us(key, info.dtype)
             return OpLatency(latency_us, rates.error * latency_us, "calibrated")
         estimate = self._interpolation.estimate(key)
-        return OpLatency(estimate.latency_us, estimate.error_us, "interpolated")
+        return OpLatency(estimate.latency_us, estimate.error_us, "interpolated", estimate.extrapolated)
 
     def predict(self, graph: OpGraph, measured_us: Mapping[OpSpec, float] | None = None) -> Latency:
         """The latency of a network.
@@ -175,7 +178,7 @@ class LatencyPredictor:
             unmeasured=tuple(op for op, each in prepared.by_op.items() if each.source != self.table.info.method),
             eras={name: factor * total_us / 1e3 for name, factor in rates.eras.items()} if rates else {},
             unit=self.unit,
-            extrapolated=self.is_extrapolated(total_us),
+            extrapolated=self.is_extrapolated(total_us) or any(op.extrapolated for op in prepared.by_op.values()),
         )
 
     def prepare(self, graph: OpGraph, measured_us: Mapping[OpSpec, float] | None = None) -> "PreparedGraph":

@@ -51,6 +51,47 @@ def test_far_outside_the_rows_it_grows_with_the_work():
     assert far.error_us / far.latency_us > near.error_us / near.latency_us
 
 
+def test_the_order_of_rows_does_not_matter():
+    known = list({op: roofline_us(op) for op in random_convs(900, seed=0)}.items())
+    assert len(known) > 700  # more than are fitted
+    shuffled = [known[i] for i in np.random.default_rng(1).permutation(len(known))]
+    for op in (conv(28, 64, 64), conv(7, 500, 33), conv(112, 16, 8)):
+        assert Interpolation(dict(known)).estimate(op) == Interpolation(dict(shuffled)).estimate(op)
+
+
+@pytest.mark.parametrize(
+    ("op", "beyond"),
+    [
+        (conv(28, 64, 64), False),
+        (conv(14, 450, 300), False),  # of more channels, but not by half a doubling
+        (conv(28, 1200, 64), True),
+        (conv(28, 64, 2), True),
+        (conv(224, 64, 64), True),
+        (OpSpec(OpKind.CONV2D, ((28, 28, 64),), 64, kernel_size=(7, 7)), True),
+        (OpSpec(OpKind.MAX_POOL2D, ((28, 28, 64),), 64, kernel_size=(3, 3)), True),  # the only one of its kind
+    ],
+)
+def test_what_lies_beyond_all_rows_is_said_to(op, beyond):
+    interpolation = Interpolation({op: roofline_us(op) for op in random_convs(200, seed=0)})
+    estimate = interpolation.estimate(op)
+    assert estimate.extrapolated == beyond
+    like = interpolation.estimate(conv(28, 64, 64))
+    assert (estimate.error_us / estimate.latency_us > 1.5 * like.error_us / like.latency_us) == beyond
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8, 12])
+def test_few_rows_leave_much_doubt(rows):
+    """At least 80 % of what is true is inside of the intervals, over several draws."""
+    inside = []
+    for seed in range(10):
+        interpolation = Interpolation({op: roofline_us(op) for op in random_convs(rows, seed=seed)})
+        for op in random_convs(30, seed=100 + seed):
+            estimate = interpolation.estimate(op)
+            ratio = abs(np.log(roofline_us(op) / estimate.latency_us))
+            inside.append(ratio <= 1.645 * np.log1p(estimate.error_us / estimate.latency_us))
+    assert np.mean(inside) > 0.8
+
+
 def test_an_empty_table_is_an_error_that_says_what_to_run():
     with pytest.raises(InputError, match="mobilenas profile"):
         Interpolation({}).estimate(conv(7, 8, 8))
