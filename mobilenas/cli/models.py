@@ -10,7 +10,7 @@ from mobilenas import models
 from mobilenas.cli.accuracy_plot import plot_accuracy, plot_format
 from mobilenas.cli.arguments import Dtype, Json, check_dtype, positive
 from mobilenas.cli.output import note, print_json, print_table
-from mobilenas.cli.predicted import beyond, described
+from mobilenas.cli.predicted import beyond, described, without_row
 from mobilenas.errors import InputError, TargetError
 from mobilenas.latency import LatencyPredictor, LatencyTable, load_predictor
 
@@ -72,8 +72,7 @@ def _remarks(rows: Sequence[dict[str, Any]], table: LatencyTable) -> Iterator[st
     for era, factor in eras[1:]:
         yield f"it speaks of the runtime of {eras[0][0]}; with that of {era} it is {factor:.3g} times as much"
     if lacking := sum(row["unmeasured"] > 0 for row in rows):
-        how = "interpolated" if table.info.method == "measured" else "estimated"
-        yield f"{lacking} of {len(rows)} networks have ops that were not {table.info.method} but {how}"
+        yield f"{lacking} of {len(rows)} networks have ops that {without_row(table.info.method)}"
     if extrapolated := sum(row["extrapolated"] for row in rows):
         yield f"{extrapolated} of {len(rows)} networks are {beyond(table)}"
 

@@ -8,7 +8,7 @@ import typer
 from mobilenas.cli.arguments import AnyModels, BenchmarkBinary, DeviceName, Json, resolve_device
 from mobilenas.cli.network import LoadedNetwork, resolve_network
 from mobilenas.cli.output import note, print_json, print_table, progress_bar
-from mobilenas.cli.predicted import beyond
+from mobilenas.cli.predicted import beyond, without_row
 from mobilenas.export import DTYPES
 from mobilenas.graph import OpSpec
 from mobilenas.latency import (
@@ -138,8 +138,7 @@ def _print(document: dict[str, Any], unit: Unit) -> None:
         sum_of_rest = figure.format(sum(op["count"] * op[latency] for op in rest))
         print(f"... and {len(rest)} cheaper ops, {sum_of_rest} {shown} (--json)")
     if missing:
-        how = "interpolated" if document["method"] == "measured" else "estimated"
-        note(f"{missing} of {ops} ops were not {document['method']} but {how}")
+        note(f"{missing} of {ops} ops {without_row(document['method'])}")
 
 
 def _method(document: dict[str, Any]) -> str:

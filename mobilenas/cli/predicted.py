@@ -9,6 +9,13 @@ def described(method: str, era: str | None = None) -> str:
     return f"{method}, {era}" if era else method
 
 
+def without_row(method: str) -> str:
+    """How ops were priced that a table lacks, after "... ops": a calibrated one is fitted to whole networks anyway."""
+    if method == "calibrated":
+        return "have no row of their own in the table and are estimated"
+    return f"were not {method} but {'interpolated' if method == 'measured' else 'estimated'}"
+
+
 def beyond(table: LatencyTable) -> str:
     """Beyond what figures lie that are extrapolated, after "... is"."""
     if table.fitted_us is None:

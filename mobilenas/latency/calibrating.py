@@ -124,7 +124,7 @@ def _fitted(
         name = f"{each.name} ({each.era})" if each.era else each.name
         op_sum_us = sum(count * rates.op_us(op, dtype) for op, count in sample.ops.items())
         size = each.arch.graph().footprint_bytes(dtype)
-        found.append(CalibrationNetwork(name.replace("|", "/"), op_sum_us, size, sample.latency_us / factor))
+        found.append(CalibrationNetwork(name, op_sum_us, size, sample.latency_us / factor))
     return tuple(found)
 
 

@@ -79,11 +79,12 @@ class CalibrationNetwork:
         )
 
     def to_text(self) -> str:
-        """One line for the table's preamble."""
+        """One line for the table's preamble; what would end its name early is written otherwise."""
         parts = (self.depthwise_us, self.activation_us)
         values = (self.op_sum_us, self.footprint_bytes, self.measured_us, *(parts if any(parts) else ()))
         texts = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in values)
-        return FIELDS_SEPARATOR.join((self.name, *texts))
+        name = " ".join(self.name.split()).replace("|", "/") or "unnamed"
+        return FIELDS_SEPARATOR.join((name, *texts))
 
     @classmethod
     def from_text(cls, text: str) -> "CalibrationNetwork":

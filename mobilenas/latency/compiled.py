@@ -10,7 +10,7 @@ from mobilenas.errors import InputError
 from mobilenas.graph import ACTIVATION_BYTES, OpSpec
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.table import command_for_table
-from mobilenas.spaces import Factor, FactorIndex, SearchSpace
+from mobilenas.spaces import Factor, FactorIndex, SearchSpace, checked_genotypes, columns_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +21,8 @@ Pairs = npt.NDArray[np.complex128]
 Genotypes = npt.NDArray[np.integer]
 CHUNK = 8192
 """Genotypes that are looked up at once, so that the intermediate arrays stay in the cache."""
+LEAST_BYTES = 4
+"""Of a floating-point number that expected latencies are computed in."""
 
 
 class CompiledLatency:
@@ -60,11 +62,18 @@ class CompiledLatency:
 
         Returns:
             Milliseconds, shape (N,).
+
+        Raises:
+            InputError: If they are no genotypes of the space.
         """
         return self._total_us(self._sums(genotypes, errors=False)[0]) / 1e3
 
     def upper_ms(self, genotypes: Genotypes | Sequence[Sequence[int]]) -> Floats:
-        """Upper end of each genotype's 90 % interval, milliseconds, shape (N,)."""
+        """Upper end of each genotype's 90 % interval, milliseconds, shape (N,).
+
+        Raises:
+            InputError: If they are no genotypes of the space.
+        """
         costs, errors = self._sums(genotypes, errors=True)
         total = self._total_us(costs)
         return (total + self.predictor.half_width_us(total, errors.real, errors.imag)) / 1e3
@@ -80,7 +89,10 @@ class CompiledLatency:
             probabilities: One tensor a decision, its choices' probabilities, shape (choices,).
 
         Returns:
-            Milliseconds, a scalar; gradients flow to `probabilities`.
+            Milliseconds, a scalar, in float32 at least; gradients flow to `probabilities`.
+
+        Raises:
+            InputError: If they are not as many as the space has decisions and choices.
 
         Source: the expected latency of FBNet (arXiv:1812.03443, section 3.3) and ProxylessNAS (arXiv:1812.00332,
         section 3.3.2).
@@ -88,16 +100,27 @@ class CompiledLatency:
         Differs from the paper: ops that depend on several decisions (a block's input channels on the filters before
         it) are weighted by their joint probability instead of being told apart by one decision only.
         """
-        us, size, alive = (probabilities[0].new_zeros(()) for _ in range(3))
+        self._check_shapes([tuple(each.shape) for each in probabilities])
+        wide = [_widened(each) for each in probabilities]
+        us, size, alive = (wide[0].new_zeros(()) for _ in range(3))
         for table in self._factors:
-            joint = probabilities[0].new_ones(1)
+            joint = wide[0].new_ones(1)
             for decision in table.decisions:
-                joint = (joint[:, None] * probabilities[decision]).flatten()
+                joint = (joint[:, None] * wide[decision]).flatten()
             table_us, table_bytes, table_alive = table.tensors(joint)
             us, size, alive = us + joint @ table_us, size + joint @ table_bytes, alive.maximum(joint @ table_alive)
         info, calibration = self.predictor.table.info, self.predictor.table.calibration
         beyond = ((size + alive) / 1e6 - calibration.cache_mb).clamp(min=0)
         return (info.overhead_us + calibration.scale * us + calibration.us_per_mb * beyond) / 1e3
+
+    def _check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        if len(shapes) != len(self._choices):
+            raise InputError(f"{len(shapes)} tensors of probabilities are not accepted; give {len(self._choices)}")
+        for decision, (shape, count) in enumerate(zip(shapes, self._choices, strict=True)):
+            if shape != (count,):
+                raise InputError(
+                    f"probabilities of shape {shape} for decision {decision} are not accepted; give {(count,)}"
+                )
 
     def _total_us(self, costs: Pairs) -> Floats:
         table = self.predictor.table
@@ -105,10 +128,10 @@ class CompiledLatency:
 
     def _sums(self, genotypes: Genotypes | Sequence[Sequence[int]], errors: bool) -> tuple[Pairs, Pairs]:
         """Sums over all ops, shape (N,): (microseconds, footprint) and, where asked, (errors, variances)."""
-        array = np.atleast_2d(np.asarray(genotypes))
+        array = checked_genotypes(genotypes, self._choices)
         costs, doubts = np.zeros(len(array), np.complex128), np.zeros(len(array), np.complex128)
         for start in range(0, len(array), CHUNK):
-            part = np.ascontiguousarray(array[start : start + CHUNK].T, np.intp)
+            part = columns_of(array[start : start + CHUNK], self._choices)
             alive = np.full(part.shape[1], self._least_alive)
             for table in self._factors:
                 index = table.index.of(part)
@@ -119,6 +142,12 @@ class CompiledLatency:
                     np.maximum(alive, table.alive[index], out=alive)
             costs[start : start + CHUNK].imag += alive
         return costs, doubts
+
+
+def _widened(probabilities: "Tensor") -> "Tensor":
+    """In float32 at least: bytes of weights are more than float16 holds, and whole numbers would cut latencies off."""
+    is_wide = probabilities.is_floating_point() and probabilities.dtype.itemsize >= LEAST_BYTES
+    return probabilities if is_wide else probabilities.float()
 
 
 class _FactorTable:

@@ -25,6 +25,9 @@ Relative to the error within. On the Pixel 1, tables fitted to a part of the pub
 and 5.6, 8.4 and 10.7 % within the first, second and third doubling (benchmarks/pixel1.py).
 """
 
+GUESSED = ("interpolated", "estimated")
+"""Sources of ops that have no row."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpLatency:
@@ -33,7 +36,8 @@ class OpLatency:
     Attributes:
         latency_us: Microseconds, or what else the table's unit is.
         error_us: Standard error; 0 for a row of the table, whose error is part of the calibration's.
-        source: "measured", "interpolated", "calibrated" or "imported".
+        source: "measured", "calibrated" or "imported" for a row of the table; without one "interpolated" from its
+            rows, or "estimated" by its rates.
         extrapolated: Whether it was interpolated, and is larger or smaller than all measured ops of its kind.
     """
 
@@ -151,7 +155,7 @@ class LatencyPredictor:
             raise InputError(f"the table of {info.device} has no row of this block; give its ops one by one")
         if rates is not None:
             latency_us = rates.op_us(key, info.dtype)
-            return OpLatency(latency_us, rates.error * latency_us, "calibrated")
+            return OpLatency(latency_us, rates.error * latency_us, "estimated")
         estimate = self._interpolation.estimate(key)
         return OpLatency(estimate.latency_us, estimate.error_us, "interpolated", estimate.extrapolated)
 
@@ -175,7 +179,7 @@ class LatencyPredictor:
             footprint_us=total_us - self.network_us(float(prepared.counts @ prepared.op_us), 0.0),
             by_op=prepared.by_op,
             counts=prepared.occurrences,
-            unmeasured=tuple(op for op, each in prepared.by_op.items() if each.source != self.table.info.method),
+            unmeasured=tuple(op for op, each in prepared.by_op.items() if each.source in GUESSED),
             eras={name: factor * total_us / 1e3 for name, factor in rates.eras.items()} if rates else {},
             unit=self.unit,
             extrapolated=self.is_extrapolated(total_us) or any(op.extrapolated for op in prepared.by_op.values()),

@@ -18,7 +18,7 @@ from mobilenas.latency.overhead import overhead_us
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner
-from mobilenas.latency.table import LatencyTable, Measurement
+from mobilenas.latency.table import LEAST_US, LatencyTable, Measurement
 from mobilenas.runners import (
     NETWORK_RESPONSE,
     Device,
@@ -281,7 +281,7 @@ class Profiler:
         times_us, runs, beside_us = visits.T
         slowness = (beside_us / self.steady.block.usual_us) ** power
         low, high = np.percentile(times_us, [25, 75])
-        marginal_us = max(undisturbed(times_us, slowness) - self.table.info.overhead_us, 0.0)
+        marginal_us = max(undisturbed(times_us, slowness) - self.table.info.overhead_us, LEAST_US)
         return Measurement(marginal_us, float(high - low) / 2, int(runs.sum()), len(visits))
 
 

@@ -129,14 +129,15 @@ class Ratios:
             evidence=-0.5 * float(found @ weights + np.linalg.slogdet(covariance)[1]),
         )
 
-    def left_out_errors(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> Floats:
-        """Relative errors of networks left out of the fit, one at a time, shape (networks,)."""
-        errors = []
+    def left_out(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> Floats:
+        """Of networks left out, one at a time, their relative errors and the others' evidence, shape (2, networks)."""
+        errors, evidence = [], []
         for out in range(len(new_us)):
             kept = np.arange(len(new_us)) != out
             fit = self.fit(old_us[kept], new_us[kept], ops, measured_us)
             errors.append(fit.scale * float(old_us[out] @ fit.ratios) / new_us[out] - 1)
-        return np.array(errors)
+            evidence.append(fit.evidence)
+        return np.array([errors, evidence])
 
     def telling(self, shares: Floats, count: int) -> list[OpSpec]:
         """Greedy choice; the covariance given the chosen is not formed: each adds one column."""

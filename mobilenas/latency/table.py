@@ -17,6 +17,8 @@ from mobilenas.latency.rates import Rates
 from mobilenas.runners import Device, known_devices, open_runner
 from mobilenas.storage import home, read_text, shipped, write_atomically
 
+LEAST_US = 1e-4
+"""The smallest figure that a row holds: none is written as 0, which would say that an op costs nothing."""
 VALUE_COLUMNS = ("latency_us", "spread_us", "runs", "visits")
 COLUMNS = (*OP_COLUMNS, *VALUE_COLUMNS)
 USUAL_ERROR, LEAST_NETWORKS = 0.05, 5
@@ -42,6 +44,9 @@ class Measurement:
 class LatencyTable(Mapping[OpKey, Measurement]):
     """The measured ops and blocks of one device and dtype, and the calibration of sums of them.
 
+    No op costs nothing: a row of 0, as tables had of ops shorter than what starting an inference varies by, says
+    nothing and counts as not measured.
+
     Args:
         info: The preamble.
         rows: Measurement by op or block.
@@ -61,7 +66,7 @@ class LatencyTable(Mapping[OpKey, Measurement]):
         notes: tuple[str, ...] = (),
     ) -> None:
         self.info, self.networks, self.rates, self.notes = info, networks, rates, notes
-        self._rows: dict[OpKey, Measurement] = {key: row for key, row in (rows or {}).items()}
+        self._rows: dict[OpKey, Measurement] = {key: row for key, row in (rows or {}).items() if row.latency_us > 0}
         self.calibration = calibration or Calibration.fit(networks)
 
     @property
@@ -137,7 +142,7 @@ class LatencyTable(Mapping[OpKey, Measurement]):
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
         for key, row in self._rows.items():
-            values = (f"{row.latency_us:.4f}", f"{row.spread_us:.4f}", row.runs, row.visits)
+            values = (f"{max(row.latency_us, LEAST_US):.4f}", f"{row.spread_us:.4f}", row.runs, row.visits)
             writer.writerow((*write_key(key), *values))
         return out.getvalue()
 

@@ -6,17 +6,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mobilenas.errors import InputError
+from mobilenas.errors import InputError, shorten
 from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency.calibration import LEAST_ERROR, Calibration, CalibrationNetwork
+from mobilenas.latency.figures import MOST_US
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.rates import PRIOR
 from mobilenas.latency.ratios import Ratios
-from mobilenas.latency.table import LatencyTable, Measurement
+from mobilenas.latency.table import LEAST_US, LatencyTable, Measurement
 from mobilenas.runners import Unit
 
 LEAST_NETWORKS = 5
+LEAST_NETWORK_US = 1.0
+"""No network takes less; the fit divides by latencies."""
 LEAST_SAID = 0.05
 """A start that counts for less is not named."""
 Floats = npt.NDArray[np.float64]
@@ -50,7 +53,8 @@ def transfer(
     ones by kernel size, fully connected, element-wise, activations, the footprint term, the rest), plus a smooth
     function of channels, pixels and efficiency within the group. A measured op tells one of its values; a measured
     network tells a sum over its ops, which is made linear around the last estimate, until that stands. What networks
-    take beyond their ops is one factor. The error in the new table is that of networks left out, one at a time.
+    take beyond their ops is one factor. The error in the new table is that of networks left out of all of this, one
+    at a time.
 
     Two devices may have little in common. The same is done from prices of work by a phone's data sheet in place of the
     old latencies, where the new device has a clock; each of the two counts as far as its evidence says.
@@ -66,20 +70,20 @@ def transfer(
         A table whose method is "calibrated".
 
     Raises:
-        InputError: If there are fewer than five networks, or the source is empty.
+        InputError: If there are fewer than five networks, one is given twice, a latency is not accepted (a network
+            takes a microsecond at least beyond what starting an inference costs), or the source is empty.
 
     Source: kriging with sums as observations (Chiles and Delfiner, Geostatistics, 2012, has block kriging); HELP
     (arXiv:2106.08630) and nn-Meter (MobiSys 2021) transfer by meta-learning or by measuring kernels anew. Starts are
     weighted by their evidence, as in Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, 5.2.
     """
-    if len(networks) < LEAST_NETWORKS:
-        raise InputError(f"{len(networks)} networks were measured, but a transfer needs at least {LEAST_NETWORKS}")
     known = ops or {}
+    _check(networks, info, known)
     starts = [_Start(source, networks, info, known)]
     if Unit(info.unit) is Unit.MICROSECONDS:
         starts.append(_Start(_data_sheet(source, networks, info), networks, info, known))
     weights = _weights([start.fit.evidence for start in starts])
-    errors = sum(weight * start.left_out_errors() for weight, start in zip(weights, starts, strict=True))
+    errors = _left_out_errors(starts)
     old = source.calibration
     calibration = replace(
         old,
@@ -143,9 +147,35 @@ class _Start:
         self.scale = self.fit.scale * source.calibration.scale
         self.in_networks_us = self.fit.scale * self.fit.ratios[:-1] * self.space.in_networks_us
 
-    def left_out_errors(self) -> Floats:
-        """Relative errors of networks left out of the fit, one at a time."""
-        return self.space.left_out_errors(*self._measured)
+    def left_out(self) -> Floats:
+        """Of networks left out, one at a time, their relative errors and the others' evidence, shape (2, networks)."""
+        return self.space.left_out(*self._measured)
+
+
+def _left_out_errors(starts: Sequence[_Start]) -> Floats:
+    """Relative errors of networks left out of all of the fit, the weights of the starts too; shape (networks,)."""
+    errors, evidence = np.stack([start.left_out() for start in starts], axis=1)
+    weights = np.array([_weights(each) for each in evidence.T.tolist()]).T
+    found: Floats = (weights * errors).sum(0)
+    return found
+
+
+def _check(networks: Sequence[MeasuredNetwork], info: TableInfo, known: Mapping[OpSpec, float]) -> None:
+    if len(networks) < LEAST_NETWORKS:
+        raise InputError(f"{len(networks)} networks were measured, but a transfer needs at least {LEAST_NETWORKS}")
+    unit, seen = Unit(info.unit).value, set[str]()
+    for network in networks:
+        if network.name in seen:
+            raise InputError(f"network {shorten(network.name)} was given twice; give each once")
+        seen.add(network.name)
+        if not LEAST_NETWORK_US <= network.latency_us - info.overhead_us <= MOST_US:
+            raise InputError(
+                f"network {shorten(network.name)}: latency {network.latency_us:g} {unit} is not accepted; give "
+                f"{info.overhead_us + LEAST_NETWORK_US:g} to {MOST_US:g}"
+            )
+    for op, latency_us in known.items():
+        if not LEAST_US <= latency_us <= MOST_US:
+            raise InputError(f"{op}: latency {latency_us:g} {unit} is not accepted; give {LEAST_US:g} to {MOST_US:g}")
 
 
 def _weights(evidence: Sequence[float]) -> list[float]:

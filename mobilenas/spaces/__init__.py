@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mobilenas.errors import InputError
 from mobilenas.registry import Registry, unknown
-from mobilenas.spaces._compiled import CompiledCosts, CompiledFigure, FactorIndex
+from mobilenas.spaces._compiled import CompiledCosts, CompiledFigure, FactorIndex, checked_genotypes, columns_of
 from mobilenas.spaces._emitted import Emitted
 from mobilenas.spaces._plan import SpacePlan, StageChoices
 from mobilenas.spaces._staged import StagedSpace
@@ -45,5 +45,7 @@ __all__ = [
     "SpacePlan",
     "StageChoices",
     "StagedSpace",
+    "checked_genotypes",
+    "columns_of",
     "open_space",
 ]

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from mobilenas.errors import InputError
 from mobilenas.graph import ACTIVATION_BYTES, OpSpec
 from mobilenas.spaces._emitted import Emitted
 from mobilenas.spaces.space import Factor, Genotype, SearchSpace
@@ -14,6 +15,51 @@ from mobilenas.spaces.space import Factor, Genotype, SearchSpace
 Ints = npt.NDArray[np.int64]
 CHUNK = 8192
 """Genotypes that are looked up at once, so that the intermediate arrays stay in the cache."""
+
+
+def checked_genotypes(genotypes: npt.ArrayLike, sizes: Sequence[int]) -> npt.NDArray[np.integer]:
+    """Genotypes as an array, shape (N, decisions); one may stand by itself. `columns_of` looks at the choices.
+
+    Args:
+        genotypes: Integers.
+        sizes: Number of choices of every decision.
+
+    Raises:
+        InputError: If they are no integers, or not as many as there are decisions.
+    """
+    try:
+        array = np.asarray(genotypes)
+    except ValueError as error:
+        raise InputError(f"genotypes of several lengths are not accepted; give {len(sizes)} integers each") from error
+    if array.shape == (0,):
+        array = np.zeros((0, len(sizes)), np.intp)
+    array = np.atleast_2d(array)
+    if array.ndim != 2 or array.shape[1] != len(sizes):
+        raise InputError(
+            f"genotypes of shape {array.shape} are not accepted; give (N, {len(sizes)}), a column a decision"
+        )
+    if array.dtype.kind not in "iu":
+        raise InputError(f"genotypes of type {array.dtype} are not accepted; give integers, the indices of choices")
+    return array
+
+
+def columns_of(genotypes: npt.NDArray[np.integer], sizes: Sequence[int]) -> npt.NDArray[np.intp]:
+    """Some genotypes by decision, shape (decisions, N).
+
+    Args:
+        genotypes: From `checked_genotypes`.
+        sizes: Number of choices of every decision.
+
+    Raises:
+        InputError: If a choice is negative or there is no such one; the text names it.
+    """
+    columns = np.ascontiguousarray(genotypes.T)
+    unsigned = columns.view(columns.dtype.str.replace("i", "u"))  # what is negative is very large: one look is enough
+    if columns.size and (wrong := np.flatnonzero(unsigned.max(1) >= np.asarray(sizes))).size:
+        decision = int(wrong[0])
+        choice = columns[decision, unsigned[decision].argmax()]
+        raise InputError(f"choice {choice} of decision {decision} is not accepted; give 0 to {sizes[decision] - 1}")
+    return columns.astype(np.intp, copy=False)
 
 
 class FactorIndex:
@@ -26,6 +72,7 @@ class FactorIndex:
 
     def __init__(self, factor: Factor, sizes: Sequence[int]) -> None:
         self.decisions = factor.decisions
+        self.space_sizes = tuple(sizes)
         self._sizes = [sizes[d] for d in factor.decisions]
         self._strides = [int(np.prod(self._sizes[i + 1 :])) for i in range(len(self._sizes))]
 
@@ -34,9 +81,11 @@ class FactorIndex:
         return product(*(range(size) for size in self._sizes))
 
     def of(self, genotypes: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Which combination each genotype has, given as (decisions, N); shape (N,)."""
-        index = np.zeros(genotypes.shape[1], np.intp)
-        for decision, stride in zip(self.decisions, self._strides, strict=True):
+        """Which combination each genotype has, given by `columns_of` as (decisions, N); shape (N,)."""
+        if not self.decisions:
+            return np.zeros(genotypes.shape[1], np.intp)
+        index: npt.NDArray[np.intp] = genotypes[self.decisions[0]] * self._strides[0]
+        for decision, stride in zip(self.decisions[1:], self._strides[1:], strict=True):
             index += genotypes[decision] * stride if stride > 1 else genotypes[decision]
         return index
 
@@ -59,12 +108,17 @@ class CompiledFigure:
         self._largest = largest
 
     def __call__(self, genotypes: npt.ArrayLike) -> Ints:
-        """The figure of each genotype, (N, decisions); shape (N,)."""
-        array = np.atleast_2d(np.asarray(genotypes))
+        """The figure of each genotype, integers (N, decisions); shape (N,).
+
+        Raises:
+            InputError: If they are no genotypes of the space.
+        """
+        sizes = self._tables[0][0].space_sizes
+        array = checked_genotypes(genotypes, sizes)
         found = np.zeros(len(array), np.int64)
         for start in range(0, len(array), CHUNK):
             part = found[start : start + CHUNK]
-            columns = np.ascontiguousarray(array[start : start + CHUNK].T, np.intp)
+            columns = columns_of(array[start : start + CHUNK], sizes)
             for index, rows in self._tables:
                 if self._largest:
                     np.maximum(part, rows[index.of(columns)], out=part)

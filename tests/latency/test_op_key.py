@@ -76,7 +76,7 @@ def test_what_an_imported_table_lacks_is_priced_by_its_rates_and_widens_the_inte
     whole = BlockKey(tuple(ops[:4]))
     table = LatencyTable(TableInfo(device="d", method="imported"), {whole: Measurement(100.0)}, rates=PRIOR)
     latency = LatencyPredictor(table).predict(graph)
-    assert latency.by_op[ops[8]].source == "calibrated"
+    assert latency.by_op[ops[8]].source == "estimated"
     assert latency.unmeasured == (ops[8],)
     assert latency.ms == pytest.approx(0.2 + PRIOR.op_us(ops[8]) / 1e3)
 

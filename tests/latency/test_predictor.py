@@ -5,6 +5,7 @@ import pytest
 from mobilenas.errors import InputError
 from mobilenas.graph import GraphBuilder, OpKind
 from mobilenas.latency import Calibration, CalibrationNetwork, LatencyPredictor, LatencyTable, Measurement, TableInfo
+from mobilenas.latency.rates import PRIOR
 
 
 @pytest.fixture
@@ -81,3 +82,19 @@ def test_the_interval_is_wider_beyond_the_networks_of_a_calibrated_table(graph, 
 def test_an_empty_table_raises(graph):
     with pytest.raises(InputError, match="mobilenas profile"):
         LatencyPredictor(LatencyTable(TableInfo(device="d"))).predict(graph)
+
+
+def test_what_a_calibrated_table_lacks_is_estimated_and_named(graph):
+    ops = list(graph.op_counts())
+    table = LatencyTable(TableInfo(device="d", method="calibrated"), {ops[0]: Measurement(9.0)}, rates=PRIOR)
+    latency = LatencyPredictor(table).predict(graph)
+    assert latency.unmeasured == tuple(ops[1:])
+    assert {op: latency.by_op[op].source for op in ops[:2]} == {ops[0]: "calibrated", ops[1]: "estimated"}
+
+
+def test_rows_of_0_are_interpolated_and_named(graph):
+    full = table_of(graph)
+    rows = {op: Measurement(0.0) if op.kind is OpKind.CONV2D else row for op, row in full.items()}
+    latency = LatencyPredictor(LatencyTable(full.info, rows)).predict(graph)
+    assert {op.kind for op in latency.unmeasured} == {OpKind.CONV2D}
+    assert all(latency.by_op[op].latency_us > 0.1 for op in latency.unmeasured)

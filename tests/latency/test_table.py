@@ -176,3 +176,21 @@ def test_a_table_of_an_earlier_version_keeps_its_rows_and_loses_its_calibration(
 def test_a_calibration_that_says_something_else_is_refused():
     with pytest.raises(ValueError, match="must give scale"):
         Calibration.from_text("x")
+
+
+def test_a_row_of_0_counts_as_not_measured(path):
+    path.write_text(path.read_text().replace("190.5000", "0.0000"))
+    assert set(LatencyTable.load(path)) == {EXPLICIT, MUL}
+
+
+def test_no_row_is_written_as_0(path):
+    LatencyTable(INFO, {CONV: Measurement(1e-9), MUL: Measurement(0.0)}).save(path)
+    assert {op: row.latency_us for op, row in LatencyTable.load(path).items()} == {CONV: 1e-4}
+
+
+@pytest.mark.parametrize("name", ["a | b", "a\nb", "a\u2028# note: b", "", " ", "|"])
+def test_any_name_of_a_network_reads_back(path, name):
+    network = CalibrationNetwork(name, 1000.0, 10**6, 1100.0)
+    LatencyTable(INFO, {CONV: Measurement(1.0)}, (network,)).save(path)
+    (read,) = LatencyTable.load(path).networks
+    assert (read.op_sum_us, read.footprint_bytes, read.measured_us) == (1000.0, 10**6, 1100.0)

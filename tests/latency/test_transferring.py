@@ -156,3 +156,29 @@ def test_the_stored_error_is_that_of_networks_left_out(graphs, source):
 def test_too_few_networks(graphs, source):
     with pytest.raises(InputError, match="4 networks were measured, but a transfer needs at least 5"):
         transfer(source, NEW, measured(graphs[0][:4]))
+
+
+@pytest.mark.parametrize("latency_us", [0.0, -4.0, float("nan"), float("inf"), NEW.overhead_us, 1e13])
+def test_latencies_that_are_none_are_refused_by_name(graphs, source, latency_us):
+    networks = measured(graphs[0][:5])
+    bad = [*networks[:4], MeasuredNetwork("the last", graphs[0][4], latency_us)]
+    with pytest.raises(
+        InputError, match=rf"network 'the last': latency {latency_us:g} us is not accepted".replace("+", r"\+")
+    ):
+        transfer(source, NEW, bad)
+    if latency_us != NEW.overhead_us:
+        op = next(iter(source))
+        with pytest.raises(InputError, match=r"us is not accepted; give 0\.0001 to 1e"):
+            transfer(source, NEW, networks, {op: latency_us})
+
+
+def test_a_network_given_twice_is_refused(graphs, source):
+    networks = measured(graphs[0][:5])
+    with pytest.raises(InputError, match="network 'n1' was given twice; give each once"):
+        transfer(source, NEW, [*networks, networks[1]])
+
+
+def test_what_was_transferred_reads_back(graphs, source, tmp_path):
+    networks = [MeasuredNetwork(f"a | b\n{n.name}", n.graph, n.latency_us) for n in measured(graphs[0][:5])]
+    transfer(source, NEW, networks).save(tmp_path / "new.csv")
+    assert len(LatencyTable.load(tmp_path / "new.csv").networks) == 5
