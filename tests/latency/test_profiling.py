@@ -270,7 +270,7 @@ def test_ops_that_are_too_short_for_the_clock_are_measured_in_copies(fake_device
 
     monkeypatch.setattr(fake_runner, "latency_us", whole_us)
     plain = profile(fake_device, OPS[:5])
-    assert {row.latency_us for row in plain.table.values()} == {0.0}
+    assert {row.latency_us for row in plain.table.values()} == {0.0001}  # the least that a table holds
     table_path(fake_device, "float32").unlink()
     FakeRunner.calls.clear()
     monkeypatch.setattr(FakeRunner, "least_us", 20.0)
