@@ -220,8 +220,12 @@ def sum_error(data: Data, measured: Iterable[Any], tests: Sequence[str]) -> floa
 
 
 def transfers(names: Sequence[str]) -> None:
-    """From this machine's float32 with one thread to other tables: few networks, drawn several times, a few ops."""
+    """From this machine's float32 with one thread to other tables: few networks, drawn several times, a few ops.
+
+    The source is what `profile` makes: a table that is calibrated on 20 networks, none of those that are tested.
+    """
     source = Data("float32.1")
+    table = source.predictor(source.as_profiled()).table
     taken = {recorded(name) for name in few_networks(MnasNetSpace(resolution=224), 10)}
     found: dict[str, Any] = {}
     for name in names:
@@ -231,21 +235,21 @@ def transfers(names: Sequence[str]) -> None:
         target = Data(name)
         known = [n for n in target.to_fit if n.name in source.measured_us]
         tests = [n for kind in SETS for n in target.test(kind)]
-        telling = telling_ops(source.table, [GRAPHS[n.name] for n in known], TRANSFER_OPS)
+        telling = telling_ops(table, [GRAPHS[n.name] for n in known], TRANSFER_OPS)
         as_taken = [n for n in known if n.name in taken]
         draws = {count: [drawn(known, count, draw) for draw in range(DRAWS)] for count in (5, 10, 20)}
         for label, choices, ops in (
-            ("5 networks and 40 ops", draws[5], TRANSFER_OPS),
+            ("5 networks and 80 ops", draws[5], TRANSFER_OPS),
             ("10 networks and 0 ops", draws[10], 0),
-            ("10 networks and 40 ops", draws[10], TRANSFER_OPS),
-            ("the 10 networks and 40 ops that profile --from takes", [as_taken], TRANSFER_OPS),
-            ("20 networks and 40 ops", draws[20], TRANSFER_OPS),
+            ("10 networks and 80 ops", draws[10], TRANSFER_OPS),
+            ("the 10 networks and 80 ops that profile --from takes", [as_taken], TRANSFER_OPS),
+            ("20 networks and 80 ops", draws[20], TRANSFER_OPS),
         ):
             op_us = {op: target.table[op].latency_us for op in telling[:ops]}
             rows = []
             for chosen in choices:
                 measured = [MeasuredNetwork(n.name, GRAPHS[n.name], target.measured_us[n.name]) for n in chosen]
-                predict = ours(LatencyPredictor(transfer(source.table, target.table.info, measured, op_us)))
+                predict = ours(LatencyPredictor(transfer(table, target.table.info, measured, op_us)))
                 rows.append(
                     [
                         relative_error(target, tests, predict),

@@ -123,6 +123,10 @@ def _depthwise(wiring: Wiring, operator: FileOperator) -> str:
     return static if is_dynamic(wiring, operator) else ""
 
 
+def _sharpened(wiring: Wiring, operator: FileOperator) -> str:
+    return "" if operator.options.get("beta") == 1.0 else "MUL by its beta, then a SOFTMAX of beta 1"
+
+
 _ANYWHERE: dict[str, Rule] = {
     **dict.fromkeys(POOLS, _skipping),
     "PAD": _wide,
@@ -130,6 +134,7 @@ _ANYWHERE: dict[str, Rule] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "CONCATENATION": _parts,
     "SLICE": _rest,
+    "SOFTMAX": _sharpened,
     "PADV2": _always("CONCATENATION with constants, or PAD where zeros will do"),
 }
 _IN_INT8: dict[str, Rule] = {

@@ -42,7 +42,7 @@ class FlatbufferTable:
         return _table(data, _unpack("<I", data, 0), [4 * len(data)])
 
     def number(self, field: int, kind: str, default: int = 0) -> int:
-        """A whole number; `kind` is its letter in `struct`."""
+        """A number, whole unless `kind`, its letter in `struct`, is `f`."""
         position = self._position(field)
         return default if position is None else _unpack(f"<{kind}", self.data, position)
 

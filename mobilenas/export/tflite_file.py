@@ -53,6 +53,7 @@ OPTION_FIELDS: dict[str, dict[str, tuple[int, str, int]]] = {
     "SUM": {"keepDims": (0, "?", 0)},
     "CONCATENATION": {"axis": (0, "i", 0), "fusedActivationFunction": (1, "b", 0)},
     **dict.fromkeys(("ADD", "MUL", "SUB", "DIV"), _FUSED),
+    "SOFTMAX": {"beta": (0, "f", 0)},
     "STRIDED_SLICE": {
         "beginMask": (0, "i", 0),
         "endMask": (1, "i", 0),

@@ -158,6 +158,14 @@ class Calibration:
         beyond = np.maximum(0.0, np.asarray(footprint_bytes) / 1e6 - self.cache_mb)
         return np.asarray(self.scale * np.asarray(op_sum_us) + self.us_per_mb * beyond, np.float64)
 
+    @property
+    def spread(self) -> float:
+        """Standard error of a prediction as an interval needs it: of few networks even the error is known badly.
+
+        It takes the place of Student's quantile, which is larger than the normal distribution's by about 1 / (n - 1).
+        """
+        return self.error * (1 + 1 / (self.networks - 1)) if self.networks > 1 else self.error
+
     @classmethod
     def fit(cls, networks: Sequence[CalibrationNetwork]) -> "Calibration":
         """Fits to relative errors, robustly; the knee by leave-one-out.
@@ -167,9 +175,11 @@ class Calibration:
         if not networks:
             return cls()
         data = _Data(networks)
-        best = min(data.knees(), key=data.left_out_error)
+        knees = data.knees()
+        errors = np.array([data.left_out_errors(knee) for knee in knees])
+        best = knees[int(np.square(errors).sum(1).argmin())]
         solution = data.solve(best, np.ones(len(networks), bool))
-        error = max(data.left_out_error(best), LEAST_ERROR)
+        error = max(_error_of_the_best(errors), LEAST_ERROR)
         if len(networks) < 5:
             error = max(error, UNCALIBRATED_ERROR / 2)
         scale, slope, depthwise, activation = solution.tolist()
@@ -256,17 +266,17 @@ class _Data:
         factors = [np.clip(1 + each / scale, LEAST_FACTOR, MOST_FACTOR) for each in more]
         return np.array([self._unit * scale, slope, *(self._unit * scale * np.array(factors))])
 
-    def left_out_error(self, knee: float) -> float:
-        """Root mean square of relative errors on networks left out one at a time."""
+    def left_out_errors(self, knee: float) -> list[float]:
+        """Relative error on each network, left out of the fit."""
         count = len(self._measured)
         if count == 1:
-            return UNCALIBRATED_ERROR
+            return [UNCALIBRATED_ERROR]
         columns, errors = self._columns(knee), []
         for out in range(count):
             scale, slope, depthwise, activation = self.solve(knee, np.arange(count) != out)
             found = np.array([scale, slope * self._unit, depthwise - scale, activation - scale]) / self._unit
             errors.append(float(columns[out] @ found) - 1)
-        return float(np.sqrt(np.mean(np.square(errors))))
+        return errors
 
     def _columns(self, knee: float) -> Floats:
         """What scale, slope, and more of depthwise convolutions and of activations are multiplied with."""
@@ -275,6 +285,17 @@ class _Data:
             depthwise, activation = np.zeros_like(sums), np.zeros_like(sums)
         beyond = np.maximum(0.0, self._megabytes - knee) if math.isfinite(knee) else np.zeros_like(sums)
         return np.stack([sums, beyond / self._measured, depthwise, activation], axis=1)
+
+
+def _error_of_the_best(errors: Floats) -> float:
+    """Root mean square error on left-out networks, each with the candidate that is best for the others.
+
+    Args:
+        errors: Of every candidate on every network, shape (candidates, networks).
+    """
+    squares = np.square(errors)
+    chosen = (squares.sum(1, keepdims=True) - squares).argmin(0)
+    return float(np.sqrt(np.mean(squares[chosen, np.arange(errors.shape[1])])))
 
 
 def _least_squares(columns: Floats, weights: Floats, least_scale: float) -> Floats:

@@ -30,7 +30,7 @@ from mobilenas.spaces.mnasnet import MnasNetSpace
 from mobilenas.storage import set_aside
 
 Note = Callable[[str], None]
-TRANSFER_NETWORKS, TRANSFER_OPS = 10, 40
+TRANSFER_NETWORKS, TRANSFER_OPS = 10, 80
 TELLING_NETWORKS = 40
 """Samples of a space that stand for all of it where ops are chosen for a transfer."""
 

@@ -41,6 +41,7 @@ FORMS = [
     ("RELU6", {}),
     ("LOGISTIC", {}),
     ("SOFTMAX", {"options": {"beta": 1.0}}),
+    ("SOFTMAX", {"options": {"beta": 2.0}}),
     ("AVERAGE_POOL_2D", {"options": pool(2, 2), "shape": (1, 4, 4, 4)}),
     ("AVERAGE_POOL_2D", {"options": pool(2, 3), "shape": (1, 3, 3, 4)}),
     ("MAX_POOL_2D", {"options": pool(2, 2), "shape": (1, 4, 4, 4)}),

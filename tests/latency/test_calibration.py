@@ -7,6 +7,7 @@ import pytest
 
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.latency import BlockKey, Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import _error_of_the_best
 
 
 def networks(count, *, scale=1.05, us_per_mb=20.0, cache_mb=8.0, noise=0.0, seed=0):
@@ -52,6 +53,18 @@ def test_stated_error_is_what_held_out_networks_show():
     errors = [fit.network_us(n.op_sum_us, n.footprint_bytes) / n.measured_us - 1 for n in fresh]
     assert fit.error == pytest.approx(float(np.sqrt(np.mean(np.square(errors)))), rel=0.4)
     assert fit.error < 0.05
+
+
+def test_the_error_is_that_of_networks_which_took_no_part_in_the_choice_of_the_knee():
+    """By hand: without the first, candidate 1 has 4 + 9 and candidate 2 has 16 + 4; the first errs by 5 with 1."""
+    errors = np.array([[5.0, 2.0, 3.0], [1.0, 4.0, 2.0]])
+    assert _error_of_the_best(errors) == pytest.approx(np.sqrt((5**2 + 4**2 + 2**2) / 3))
+
+
+def test_the_fewer_networks_the_wider_the_interval():
+    assert Calibration(error=0.02, networks=2).spread == pytest.approx(0.04)
+    assert Calibration(error=0.02, networks=11).spread == pytest.approx(0.022)
+    assert Calibration(error=0.02, networks=1).spread == Calibration(error=0.02).spread == 0.02
 
 
 def test_few_networks_fit_a_scale_only_and_claim_little():
