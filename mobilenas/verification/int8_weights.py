@@ -16,15 +16,22 @@ from mobilenas.graph import WEIGHTED, ChannelGroups, OpGraph, OpKind, OpNode
 from mobilenas.verification.report import Check
 
 Array = npt.NDArray[np.floating]
-MOST_STEPS = 0.5
-"""Root mean square difference of a layer's weights, in steps of their int8 scale; rounding alone makes 0.29."""
-MOST_BIAS, MOST_BIAS_OF_RANGE = 0.5, 0.05
-"""Root mean square difference of a layer's biases: a share of theirs or, where those are small, of the output's range.
-
-Bias correction moves them by up to a fifth; where there were none, by a few hundredths of the range.
-"""
-LARGEST_FACTOR = 17.0
+ROUNDING = 12.0**-0.5
+"""Standard deviation of what rounding loses, in steps."""
+MOST_DEVIATIONS = 1.75
+"""Root mean square difference of a layer's weights, in standard deviations of what may be; rounding alone makes 1."""
+MOST_FACTOR = 17.0
 """How far from 1 the factors of equalisation may be: they end at 16, and are found from rounded weights."""
+UNKNOWN = 8.0
+"""Standard error of a factor of which nothing is known."""
+FEW_STEPS = 3
+"""Rows without a weight of so many steps say only which factors are too small for them."""
+BIAS_SHARE, BIAS_RANGE, BIAS_STEPS = 0.5, 0.05, 30.0
+"""How far bias correction may move the biases of a layer, root mean square.
+
+The largest of a share of them, a share of the output's range, and what so many steps of the input come to after the
+weights.
+"""
 SAME_SIGNS = 0.8
 """Share of the weights that must keep their sign where they were trained on in int8; other weights keep half."""
 
@@ -39,6 +46,8 @@ class _Layer:
         steps: What the network has, in steps of the file's scales, of the same shape; input channels count fastest.
         stored_bias, bias: Real values, shape (output channels,), in the file and in the network.
         output_range: From the lowest to the highest value that the output can have.
+        input_step: What one step of the input comes to in the output, shape (output channels,), where the input is
+            off by as much everywhere in a channel, and channels differ at random.
     """
 
     node: OpNode
@@ -48,6 +57,25 @@ class _Layer:
     stored_bias: Array
     bias: Array
     output_range: float
+    input_step: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Factors:
+    """What the channels of a group were divided by, and the relative standard error of it; shape (channels,)."""
+
+    values: Array
+    errors: Array
+
+    @classmethod
+    def fixed(cls, count: int) -> "_Factors":
+        return cls(np.ones(count), np.zeros(count))
+
+    def refined(self, found: "_Factors") -> "_Factors":
+        """With what another layer says of them."""
+        before, more = np.square(self.errors) ** -1, np.square(found.errors) ** -1
+        logarithm = (before * np.log(self.values) + more * np.log(found.values)) / (before + more)
+        return _Factors(np.exp(logarithm), (before + more) ** -0.5)
 
 
 @dataclass(slots=True)
@@ -99,47 +127,69 @@ def _signs_check(layers: Iterator[_Layer]) -> Check:
 def _rounding_checks(layers: Iterator[_Layer], groups: ChannelGroups) -> list[Check]:
     """The factors of a group are found where it is first written, and hold for all who write or read it after."""
     free = set(groups.free())
-    factors: dict[int, Array] = {}
+    factors: dict[int, _Factors] = {}
     weights, biases = _Worst(), _Worst()
     for layer in layers:
-        read, written = groups.of(layer.node.inputs[0]), groups.of(layer.value)
-        wanted = _read(layer, factors[read]) if read in factors else layer.steps
-        known = ~np.isnan(wanted)
-        stored, wanted = np.where(known, layer.stored, 0), np.where(known, wanted, 0)
-        if written in free and written not in factors:
-            factors[written] = _factor(stored, wanted)
-        factor = factors.get(written, np.ones(len(wanted)))
-        told = ~np.isnan(factor)
-        steps = _root_mean_square((stored - wanted / factor[:, None])[known & told[:, None]])
-        weights.add(steps / MOST_STEPS, f"{steps:.2g} steps of int8 from the network's in {layer.node.name}")
-        bias = (layer.bias / factor)[told]
-        moved = _root_mean_square(layer.stored_bias[told] - bias)
-        allowed = max(MOST_BIAS * _root_mean_square(bias), MOST_BIAS_OF_RANGE * layer.output_range)
+        group = groups.of(layer.value)
+        wanted, variance = _read(layer, factors.get(groups.of(layer.node.inputs[0])))
+        written = _Factors.fixed(len(wanted))
+        if group in free:
+            found = _written(layer.stored, wanted, variance)
+            written = factors.get(group, found)
+            factors[group] = written.refined(found) if group in factors else found
+        expected = wanted / written.values[:, None]
+        variance = (
+            ROUNDING**2 + variance / np.square(written.values)[:, None] + np.square(expected * written.errors[:, None])
+        )
+        deviations = _root_mean_square((layer.stored - expected) / np.sqrt(variance))
+        weights.add(deviations / MOST_DEVIATIONS, f"{deviations:.2g} times what rounding makes in {layer.node.name}")
+        moved, allowed = _bias(layer, written)
         biases.add(moved / allowed, f"{moved:.2g} from the network's in {layer.node.name}, where {allowed:.2g} may be")
     return [
-        weights.check("weights", f"at most {MOST_STEPS:g} (root mean square)"),
-        biases.check("biases", f"at most {100 * MOST_BIAS:g} % of them, {100 * MOST_BIAS_OF_RANGE:g} % of the range"),
+        weights.check("weights", f"at most {MOST_DEVIATIONS:g} times (root mean square)"),
+        biases.check("biases", "at most what bias correction moves"),
     ]
+
+
+def _bias(layer: _Layer, written: _Factors) -> tuple[float, float]:
+    """By how much the biases differ from the network's, and by how much they may; channels of known factors alone."""
+    known = written.errors < 0.1
+    bias = layer.bias[known] / written.values[known]
+    allowed = max(
+        BIAS_SHARE * _root_mean_square(bias),
+        BIAS_RANGE * layer.output_range,
+        BIAS_STEPS * _root_mean_square(layer.input_step[known]),
+    )
+    return _root_mean_square(layer.stored_bias[known] - bias), allowed
 
 
 def _root_mean_square(values: Array) -> float:
     return float(np.sqrt(np.square(values).mean())) if values.size else 0.0
 
 
-def _read(layer: _Layer, factor: Array) -> Array:
-    """Weights of the network times the factors of the channels that they read."""
+def _read(layer: _Layer, factors: _Factors | None) -> tuple[Array, Array]:
+    """Weights of the network times the factors of the channels that they read, and the variance of that."""
     steps = layer.steps
+    if factors is None:
+        return steps, np.zeros_like(steps)
     if layer.node.spec.kind is OpKind.DEPTHWISE_CONV2D:  # a row for every channel
-        return steps * factor[:, None]
-    return (steps.reshape(len(steps), -1, len(factor)) * factor).reshape(steps.shape)
+        wanted = steps * factors.values[:, None]
+        return wanted, np.square(wanted * factors.errors[:, None])
+    columns = steps.reshape(len(steps), -1, len(factors.values)) * factors.values
+    return columns.reshape(steps.shape), np.square(columns * factors.errors).reshape(steps.shape)
 
 
-def _factor(stored: Array, wanted: Array) -> Array:
-    """What every row was divided by, by least squares; NaN for those that say nothing."""
+def _written(stored: Array, wanted: Array, variance: Array) -> _Factors:
+    """What every row was divided by, by least squares; 1, with a large error, for those that say nothing."""
+    worth = 1 / (ROUNDING**2 + variance)
+    squares = (worth * np.square(wanted)).sum(1)
+    largest = np.abs(stored).max(1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.square(wanted).sum(1) / (stored * wanted).sum(1)
-    says = np.isfinite(found) & stored.any(1)
-    return np.where(says, np.clip(found, 1 / LARGEST_FACTOR, LARGEST_FACTOR), np.nan)
+        inverse = np.clip((worth * stored * wanted).sum(1) / squares, 1 / MOST_FACTOR, MOST_FACTOR)
+        errors = 1 / (np.sqrt(squares) * inverse)
+    says = np.isfinite(inverse) & (errors < UNKNOWN)
+    says &= (largest >= FEW_STEPS) | (np.abs(wanted).max(1) > MOST_FACTOR * (largest + 0.5))
+    return _Factors(1 / np.where(says, inverse, 1.0), np.maximum(np.where(says, errors, UNKNOWN), 1e-6))
 
 
 def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Layer]:
@@ -167,8 +217,8 @@ def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Lay
         weight, bias = (file.constant(operator.inputs[i]) for i in (1, 2))
         if (weight.shape, bias.shape) != (wanted["weight"].shape, wanted["bias"].shape):
             raise InputError(f"{node.name} has weights of the shape {list(weight.shape)}, biases {list(bias.shape)}")
-        scale, bias_scale, (out_scale, *_) = (
-            _scales(file, tensor) for tensor in (*operator.inputs[1:3], operator.outputs[0])
+        scale, bias_scale, (out_scale, *_), (in_scale, *_) = (
+            _scales(file, tensor) for tensor in (*operator.inputs[1:3], operator.outputs[0], operator.inputs[0])
         )
         rows = _rows(weight, op.code)
         if not {scale.size, bias_scale.size} <= {1, len(rows)}:
@@ -181,7 +231,15 @@ def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Lay
             stored_bias=bias.astype(np.float64) * bias_scale,
             bias=wanted["bias"].astype(np.float64),
             output_range=STEPS * float(out_scale),
+            input_step=float(in_scale) * scale * _channel_sums(node, rows),
         )
+
+
+def _channel_sums(node: OpNode, stored: Array) -> Array:
+    """What the weights of each input channel add up to, root of the sum of their squares; shape (output channels,)."""
+    channels = 1 if node.spec.kind is OpKind.DEPTHWISE_CONV2D else node.spec.in_shapes[0][2] // node.spec.groups
+    found: Array = np.sqrt(np.square(stored.reshape(len(stored), -1, channels).sum(1)).sum(1))
+    return found
 
 
 def _scales(file: TfliteFile, tensor: int) -> Array:

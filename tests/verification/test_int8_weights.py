@@ -43,9 +43,7 @@ def test_rounding_equalisation_and_bias_correction_pass(name):
         found, biases = weights_checks(model, graph, weights)
         assert found.passed
         assert biases.passed
-        assert (
-            0.25 < float(found.found.split()[0]) < 0.35
-        )  # the root mean square of what rounding loses is 1 / sqrt(12)
+        assert 0.9 < float(found.found.split()[0]) < 1.2  # of what rounding makes
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -63,10 +61,37 @@ def test_a_change_of_one_layer_fails(name, seed):
         "5 % of noise": was * (1 + 0.05 * rng.standard_normal(was.shape)),
         "half of it 10 % larger": was * np.where(np.arange(len(was)) % 2, 1.1, 1).reshape(-1, *[1] * (was.ndim - 1)),
         "channels in another order": was[::-1],
+        "none": np.zeros_like(was),
     }
     for change, value in changes.items():
         other = {**weights, f"{layer}.weight": value.astype(np.float32)}
         assert "weights" in failed(model, graph, other), (layer, change)
+        assert "weights" in failed(write_tflite(graph, other, dtype="int8"), graph, weights), (layer, change, "in file")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_zeros_hide_nothing(name):
+    graph = network(name)
+    weights, others = random_weights(graph), random_weights(graph, 7)
+    zeros = {name: value * (value.ndim < 2) for name, value in weights.items()}
+    assert "weights" in failed(write_tflite(graph, zeros, dtype="int8"), graph, weights)
+    assert "weights" in failed(write_tflite(graph, weights, dtype="int8"), graph, zeros)
+    others["stem.conv.weight"] = 0 * others["stem.conv.weight"]
+    assert "weights" in failed(write_tflite(graph, others, dtype="int8"), graph, weights)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("share", [1e-3, 1e-6, 1e-7, 1e-9, 1e-12])
+def test_channels_that_are_all_but_dead_break_nothing(name, share):
+    """Few steps are left of their weights, and so little is known of their factors."""
+    graph = network(name)
+    weights = random_weights(graph)
+    for node in graph.weighted_nodes():
+        if node.batch_norm is not None:
+            weights[f"{node.weight_name}.batch_norm.weight"][::7] *= share
+            weights[f"{node.weight_name}.batch_norm.bias"][::7] += 1
+    for model in (write_tflite(graph, weights, dtype="int8"), quantized(graph, weights).write()):
+        assert failed(model, graph, weights) == []
 
 
 def test_other_biases_fail():
@@ -133,4 +158,4 @@ def test_the_gate_compares_weights_without_images():
     model = write_tflite(graph, weights, dtype="int8")
     assert verify_file(model, graph, weights, dtype="int8").passed
     report = verify_file(model, graph, random_weights(graph, 1), dtype="int8")
-    assert [check.name for check in report.checks if not check.passed] == ["weights", "biases"]
+    assert "weights" in [check.name for check in report.checks if not check.passed]
