@@ -25,7 +25,7 @@ def checked_genotypes(genotypes: npt.ArrayLike, sizes: Sequence[int]) -> npt.NDA
         sizes: Number of choices of every decision.
 
     Raises:
-        InputError: If they are no integers, or not as many as there are decisions.
+        InputError: If they are no integers (an empty list is fine), or not as many as there are decisions.
     """
     try:
         array = np.asarray(genotypes)
