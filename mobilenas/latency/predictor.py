@@ -227,7 +227,9 @@ class LatencyPredictor:
             error_squares_us: Sum over all ops of their variances.
         """
         ops = SHARED_ERROR * np.square(error_sum_us) + (1 - SHARED_ERROR) * np.asarray(error_squares_us)
-        error = self.table.calibration.spread * (1 + GROWTH * self._doublings_beyond(total_us))
+        calibration = self.table.calibration
+        error = calibration.spread if self.table.rates is None else calibration.error  # rates have their own
+        error *= 1 + GROWTH * self._doublings_beyond(total_us)
         half: Floats = INTERVAL * np.sqrt(np.square(error * np.asarray(total_us)) + ops)
         return half
 

@@ -10,11 +10,14 @@ from mobilenas.latency import Calibration, CalibrationNetwork, LatencyTable, Mea
 from mobilenas.spaces import SearchSpace
 
 DEVICE_TOML = 'name = "fake"\nrunner = "fake"\ndescription = "takes a microsecond a thousand bytes"\n'
+LEAST_US = 0.001
+"""Of ops without weights: a row of 0 would count as not measured."""
 
 
 def known_table(space: SearchSpace, dtype: str = "float32") -> LatencyTable:
     """The table of the fake device for a space."""
-    rows = {op: Measurement(op.weight_bytes(dtype) / 1000, 0.0, 40, 3) for op in sorted(space.distinct_ops(), key=str)}
+    ops = sorted(space.distinct_ops(), key=str)
+    rows = {op: Measurement(max(op.weight_bytes(dtype) / 1000, LEAST_US), 0.0, 40, 3) for op in ops}
     network = CalibrationNetwork(
         f"{space.name}@{space.decode((0,) * len(space.decisions)).resolution}#0", 1000.0, 10**6, 1000.0
     )
