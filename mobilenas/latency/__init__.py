@@ -1,7 +1,8 @@
 """Latency from a look-up table of measured ops. No torch."""
 
 from mobilenas.latency.calibrating import calibrated_table
-from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import Calibration
+from mobilenas.latency.calibration_network import CalibrationNetwork
 from mobilenas.latency.calibration_set import calibration_networks
 from mobilenas.latency.choice import next_ops
 from mobilenas.latency.compiled import CompiledLatency

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError
-from mobilenas.latency.calibration import LEAST_ERROR, UNCALIBRATED_ERROR, Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import LEAST_ERROR, UNCALIBRATED_ERROR, Calibration
+from mobilenas.latency.calibration_network import CalibrationNetwork
 from mobilenas.latency.network_list import NetworkLatency
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.rate_fit import Sample, fit_rates, left_out_errors, predicted_us

@@ -7,7 +7,8 @@ from typing import Self
 
 from mobilenas.errors import InputError, shorten
 from mobilenas.graph import BYTES
-from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import Calibration
+from mobilenas.latency.calibration_network import CalibrationNetwork
 from mobilenas.latency.figures import finite, whole
 from mobilenas.latency.rates import Rates, era_from_text, era_to_text
 from mobilenas.runners import Unit

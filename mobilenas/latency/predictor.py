@@ -228,7 +228,8 @@ class LatencyPredictor:
         """
         ops = SHARED_ERROR * np.square(error_sum_us) + (1 - SHARED_ERROR) * np.asarray(error_squares_us)
         calibration = self.table.calibration
-        within = calibration.spread if self.table.rates is None else calibration.error  # rates have their own
+        # The error of rates is that of whole families left out, on networks of all sizes: it is known well enough.
+        within = calibration.spread if self.table.rates is None else calibration.error
         error = within * (1 + GROWTH * self._doublings_beyond(total_us))
         half: Floats = INTERVAL * np.sqrt(np.square(error * np.asarray(total_us)) + ops)
         return half

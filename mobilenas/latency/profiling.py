@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mobilenas.export import random_weights, write_micro_model, write_tflite
 from mobilenas.graph import OpGraph, OpSpec
-from mobilenas.latency.calibration import CalibrationNetwork
+from mobilenas.latency.calibration_network import CalibrationNetwork
 from mobilenas.latency.journal import Journal, path_beside
 from mobilenas.latency.overhead import overhead_us
 from mobilenas.latency.preamble import TableInfo

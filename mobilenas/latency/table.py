@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
-from mobilenas.latency.calibration import Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import Calibration
+from mobilenas.latency.calibration_network import CalibrationNetwork
 from mobilenas.latency.figures import finite, values_of, whole
 from mobilenas.latency.op_columns import OP_COLUMNS, read_key, write_key
 from mobilenas.latency.op_key import BlockKey, OpKey

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from mobilenas.errors import InputError, shorten
 from mobilenas.graph import OpGraph, OpSpec
-from mobilenas.latency.calibration import LEAST_ERROR, Calibration, CalibrationNetwork
+from mobilenas.latency.calibration import LEAST_ERROR, Calibration
+from mobilenas.latency.calibration_network import CalibrationNetwork
 from mobilenas.latency.figures import MOST_US
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import graphs
 
 from mobilenas import models
 from mobilenas.export import folded_network, random_weights, write_tflite
@@ -92,6 +95,16 @@ def test_channels_that_are_all_but_dead_break_nothing(name, share):
             weights[f"{node.weight_name}.batch_norm.bias"][::7] += 1
     for model in (write_tflite(graph, weights, dtype="int8"), quantized(graph, weights).write()):
         assert failed(model, graph, weights) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(graphs(), st.integers(0, 10_000), st.booleans())
+def test_random_graphs(graph, seed, float_io):
+    weights = random_weights(graph, seed)
+    assert failed(write_tflite(graph, weights, dtype="int8", float_io=float_io), graph, weights) == []
+    if any(weights[f"{node.weight_name}.weight"].size > 100 for node in graph.weighted_nodes()):
+        others = random_weights(graph, seed + 1)
+        assert "weights" in failed(write_tflite(graph, others, dtype="int8"), graph, weights)
 
 
 def test_other_biases_fail():
