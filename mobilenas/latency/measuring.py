@@ -183,7 +183,7 @@ def steady_runner(device: Device, runner: Runner) -> SteadyRunner:
         table = None  # what measuring needs is the device; who needs the table is told what is wrong with it
     if table is None or runner.mismatch(vars(table.info)):
         return SteadyRunner(runner)
-    return SteadyRunner(runner, block_us=table.info.sentinel_block_us, network_us=table.info.sentinel_network_us)
+    return SteadyRunner(runner, **table.info.usual_us)
 
 
 def _note_set_aside(profiler: Profiler, note: Note) -> None:

@@ -42,6 +42,7 @@ class TableInfo:
         overhead_us: Cost of starting one inference, which every network pays once.
         sentinel_block_us, sentinel_network_us: What the sentinels usually take (`steady.py`); a later session finds out
             whether the device is as it was.
+        gate_us: What the runner's gate takes at the device's best; 0 where there is none.
         share: Of the ops of a search space, the share that is measured; the others are interpolated.
         unit: What every figure named `..._us` is counted in: the text of a `Unit`.
     """
@@ -60,8 +61,18 @@ class TableInfo:
     overhead_us: float = 0.0
     sentinel_block_us: float = 0.0
     sentinel_network_us: float = 0.0
+    gate_us: float = 0.0
     share: float = 1.0
     unit: str = "us"
+
+    @property
+    def usual_us(self) -> dict[str, float]:
+        """What `SteadyRunner` compares a session with."""
+        return {
+            "block_us": self.sentinel_block_us,
+            "network_us": self.sentinel_network_us,
+            "gate_us": self.gate_us,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,11 +95,7 @@ class Profiler:
         self.failures: dict[str, str] = {}
         self._least_us = runner.least_us
         self._short_us: dict[OpSpec, float] = {}
-        self.steady = SteadyRunner(
-            runner,
-            block_us=table.info.sentinel_block_us if table else 0.0,
-            network_us=table.info.sentinel_network_us if table else 0.0,
-        )
+        self.steady = SteadyRunner(runner, **(table.info.usual_us if table else {}))
         self.table = (table or LatencyTable(info)).updated(info, {})
         self._path, self._progress = path, progress or (lambda done, total: None)
         self._journal = Journal(path_beside(path), environment)
@@ -142,6 +138,7 @@ class Profiler:
             self.table.info,
             sentinel_block_us=self.steady.block.usual_us,
             sentinel_network_us=self.steady.network.usual_us,
+            gate_us=self.steady.gate_us,
         )
 
     def measure_apart(

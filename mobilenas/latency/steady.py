@@ -90,14 +90,21 @@ class SteadyRunner:
     Args:
         runner: An open runner.
         block_us, network_us: The sentinels' usual times, as a latency table keeps them; 0 where none does.
+        gate_us: The same of the runner's gate.
     """
 
-    def __init__(self, runner: Runner, *, block_us: float = 0.0, network_us: float = 0.0) -> None:
+    def __init__(self, runner: Runner, *, block_us: float = 0.0, network_us: float = 0.0, gate_us: float = 0.0) -> None:
         self.block = Sentinel("a block of mobilenet_v2", _block_file, OP_DRIFT, OP_STRIDE, block_us)
         self.network = Sentinel(SENTINEL_NETWORK, _network_file, NETWORK_DRIFT, NETWORK_STRIDE, network_us)
         self.repeated_visits = 0
         self._runner = runner
+        runner.usual_gate_us = gate_us
         self._patience_seconds = runner.patience.session_seconds
+
+    @property
+    def gate_us(self) -> float:
+        """What the runner's gate usually takes, of an earlier session where there was one."""
+        return self._runner.usual_gate_us or self._runner.gate_us
 
     def measure(self, files: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
         """Times whole networks: every file has its first visit before any has its second.

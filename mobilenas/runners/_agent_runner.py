@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from mobilenas.export import write_micro_model
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.runners._device import Device
@@ -33,6 +35,7 @@ class AgentRunner(Runner):
         self._stack = ExitStack()
         self._hello: Mapping[str, Any] = {}
         self._wait_seconds = FIRST_WAIT_SECONDS
+        self._gates_us: list[float] = []
 
     @abstractmethod
     def _open(self, stack: ExitStack) -> LiteRTProcess:
@@ -67,6 +70,10 @@ class AgentRunner(Runner):
             "pinning": f"cores {hello['cores']}" if hello["cores"] else "none",
             "governor": hello["governor"],
         }
+
+    @property
+    def gate_us(self) -> float:
+        return float(np.median(self._gates_us)) if self._gates_us else 0.0
 
     def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
         """Times models; their visits are interleaved."""
@@ -105,7 +112,10 @@ class AgentRunner(Runner):
             runs=runs,
             seconds=seconds,
             wait_seconds=min(MOST_WAIT_SECONDS, max(self._wait_seconds, 0.0)),
+            gate_us=self.usual_gate_us,
         )
+        if answer["gate_us"]:
+            self._gates_us.append(answer["gate_us"])
         waited_seconds = float(answer["waited"])
         self._wait_seconds += WAIT_SHARE * (time.monotonic() - start - waited_seconds) - waited_seconds
         return Timing.from_visit(

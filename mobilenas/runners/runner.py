@@ -35,6 +35,8 @@ class Runner(ABC):
         patience: How a disturbed device is waited for.
         least_us: What takes less is too short for the device's clock: an op is repeated inside one model.
         unit: What its figures are counted in.
+        usual_gate_us: What its gate, a model that shows whether the device is at its best, takes then, as an earlier
+            session found; 0 where nobody knows.
 
     Raises:
         InputError: If the options are not accepted.
@@ -47,6 +49,12 @@ class Runner(ABC):
     """Whether it runs on this machine: it can always be measured, and others' figures are not of it."""
     patience: Patience = Patience()
     least_us: float = 0.0
+    usual_gate_us: float = 0.0
+
+    @property
+    def gate_us(self) -> float:
+        """What the gate takes at its best in this session; 0 before it has run, and where there is none."""
+        return 0.0
 
     @abstractmethod
     def __init__(self, device: Device) -> None: ...

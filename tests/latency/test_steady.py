@@ -128,6 +128,13 @@ def test_a_sentinel_in_no_quiet_moment_does_not_become_the_usual_one(fake_device
     assert sentinel.usual_us == 100.0
 
 
+def test_the_gate_of_an_earlier_session_goes_to_the_runner(fake_device, pauses):
+    runner = steady(fake_device, gate_us=30.0)
+    assert runner.gate_us == 30.0
+    assert runner._runner.usual_gate_us == 30.0
+    assert steady(fake_device).gate_us == 0.0
+
+
 def test_only_models_beside_a_slow_sentinel_are_visited_again(fake_device, pauses):
     """The third of five sentinels is slow: the four networks around it are visited again, the others not."""
 

@@ -78,6 +78,33 @@ def test_where_no_moment_is_quiet_the_least_slow_runs_count_and_say_how_slow(on)
     assert waited_ns == pytest.approx(0.5e9, rel=0.01)
 
 
+def test_a_session_that_begins_in_a_busy_time_waits_where_an_earlier_one_knows_better(on):
+    for usual_ns, waits, found_ns in ((0.0, 0.0, 1.6 * MODEL_NS), (GATE_NS, 0.7, MODEL_NS)):
+        machine, gate = on((0.0, 1.0))
+        gate.usual_ns = usual_ns
+        _, quiet, slowness, waited_ns = agent.watched_runs(gate, machine.takes(MODEL_NS), request())
+        assert slowness == 1.0
+        assert set(quiet) == {int(found_ns)}
+        assert waited_ns == pytest.approx(waits * 1e9, rel=0.02, abs=1e6)
+
+
+def test_a_processor_that_stays_slower_than_usual_is_waited_for_no_longer_than_asked(on):
+    machine, gate = on((0.0, 1000))
+    gate.usual_ns = GATE_NS
+    _, quiet, slowness, waited_ns = agent.watched_runs(gate, machine.takes(MODEL_NS), request(wait_seconds=0.5))
+    assert slowness == pytest.approx(1.6, rel=0.01)
+    assert set(quiet) == {int(1.6 * MODEL_NS)}
+    assert waited_ns == pytest.approx(0.5e9, rel=0.01)
+
+
+def test_a_processor_that_is_faster_than_usual_has_a_new_best(on):
+    machine, gate = on((1.0, 1000))
+    gate.usual_ns = 2 * GATE_NS
+    machine.now = int(1.5e9)
+    assert gate.slowness() == pytest.approx(1.6, rel=0.01)
+    assert gate.best_ns() == GATE_NS
+
+
 def test_without_patience_runs_are_made_as_the_machine_is(on):
     machine, gate = on((0.5, 100))
     machine.now = int(0.6e9)

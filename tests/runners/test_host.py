@@ -39,6 +39,17 @@ def test_each_model_is_timed_and_a_broken_one_fails_alone(device):
     assert (first.visits, first.delegates) == (2, 1)
 
 
+def test_the_gate_of_a_session_is_the_next_ones_usual(device):
+    with open_runner(device) as runner:
+        assert runner.gate_us == 0.0
+        (first,) = runner.measure([write_micro_model(CONV)], QUICK)
+        best_us = runner.gate_us
+        assert 1 < best_us < 1e5
+        runner.usual_gate_us = best_us / 4  # what it never was
+        (second,) = runner.measure([write_micro_model(CONV)], QUICK)
+    assert second.slowness > 2 > first.slowness
+
+
 def test_more_work_takes_longer(device):
     small = write_micro_model(OpSpec(OpKind.CONV2D, ((14, 14, 64),), 64))
     large = write_micro_model(OpSpec(OpKind.CONV2D, ((56, 56, 64),), 64))
