@@ -145,6 +145,8 @@ def transferred_table(
         op_us, network_us = profiler.measure_apart(telling, graphs)
         measured = [MeasuredNetwork(name, graphs[name], latency_us) for name, latency_us in network_us.items()]
         table = profiler.store(transfer(source, profiler.info(), measured, op_us))
+    for each in table.notes:
+        note(each)
     _note_disturbance(profiler, device, note)
     return table
 

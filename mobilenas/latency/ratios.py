@@ -16,8 +16,10 @@ LENGTH = 4.0
 """Over what distance in `_features`, whose unit is two octaves, ratios within a group change."""
 OP_NOISE, NETWORK_NOISE, NETWORK_OFFSET = 0.05, 0.02, 0.05
 """Of a measured op's ratio, of a network, and of what all networks take beyond the sum of their ops."""
-ROUNDS = 8
-"""Of Gauss-Newton; the fit stands after four."""
+FREEDOM = 4.0
+"""Degrees of freedom of a measurement's noise (Student's distribution): what is far off counts little."""
+ROUNDS = 12
+"""Of Gauss-Newton, and of weighing the measurements; the fit stands after four, a few more where one is far off."""
 
 _GROUPS = {
     OpKind.FULLY_CONNECTED: "fully connected",
@@ -97,6 +99,9 @@ class Ratios:
     def fit(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> RatioFit:
         """The ratios given what was measured.
 
+        The variance of each measurement's noise is found with the ratios, as what makes Student's distribution of
+        normal ones.
+
         Args:
             old_us: From `sums`.
             new_us: What the networks took, shape (networks,).
@@ -110,23 +115,29 @@ class Ratios:
         op_ratios = np.log(np.maximum(measured_us, 1e-3) / self.alone_us[places]) - center
         among, across, known = self._kernel(used, used), self._kernel(used, places), self._kernel(places, places)
         ratios = np.full(len(used), center)
+        usual = np.repeat([NETWORK_NOISE**2, OP_NOISE**2], [count, len(ops)])
+        likely = usual
         for _ in range(ROUNDS):
             parts = old_us[:, used] * np.exp(ratios)
             shares = parts / parts.sum(1, keepdims=True)
             wanted = np.log(new_us / parts.sum(1)) + shares @ (ratios - center)
             to_ops = shares @ across
-            own = shares @ among @ shares.T + NETWORK_OFFSET**2 + NETWORK_NOISE**2 * np.eye(count)
-            covariance = np.block([[own, to_ops], [to_ops.T, known + OP_NOISE**2 * np.eye(len(ops))]])
+            own = shares @ among @ shares.T + NETWORK_OFFSET**2
+            noise = likely
+            covariance = np.block([[own, to_ops], [to_ops.T, known]]) + np.diag(noise)
+            inverse = np.linalg.inv(covariance)
             found = np.concatenate([wanted, op_ratios])
-            weights = np.linalg.solve(covariance, found)
+            weights = inverse @ found
             ratios = center + among @ (shares.T @ weights[:count]) + across @ weights[count:]
+            squares = noise - noise**2 * np.diag(inverse) + (noise * weights) ** 2
+            likely = (FREEDOM * usual + squares) / (FREEDOM + 1)
         everywhere = np.arange(len(self.ops) + 1)
         logs = self._kernel(everywhere, used) @ (shares.T @ weights[:count])
         logs += self._kernel(everywhere, places) @ weights[count:]
         return RatioFit(
             ratios=np.exp(center + logs),
             scale=float(np.exp(NETWORK_OFFSET**2 * weights[:count].sum())),
-            evidence=-0.5 * float(found @ weights + np.linalg.slogdet(covariance)[1]),
+            evidence=-0.5 * float(found @ weights + np.linalg.slogdet(covariance)[1] + _unlikeliness(noise / usual)),
         )
 
     def left_out(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> Floats:
@@ -165,6 +176,11 @@ class Ratios:
         within = GROUP_SPREAD**2 + SHAPE_SPREAD**2 * np.exp(-0.5 * squares / LENGTH**2)
         kernel: Floats = COMMON_SPREAD**2 + same * within
         return kernel
+
+
+def _unlikeliness(ratios: Floats) -> float:
+    """Of variances that are so many times the usual ones, minus twice the logarithm of their density."""
+    return FREEDOM * float((np.log(ratios) + 1 / ratios - 1).sum())
 
 
 def _features(op: OpSpec, old_us: float) -> list[float]:

@@ -23,6 +23,8 @@ LEAST_NETWORK_US = 1.0
 """No network takes less; the fit divides by latencies."""
 LEAST_SAID = 0.05
 """A start that counts for less is not named."""
+FAR_OFF = 6.0
+"""Times the usual error of networks left out (1.48 times the median) beyond which one was probably measured wrongly."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -90,7 +92,7 @@ def transfer(
         old,
         scale=sum(weight * start.scale for weight, start in zip(weights, starts, strict=True)),
         us_per_mb=weights[0] * starts[0].fit.scale * float(starts[0].fit.ratios[-1]) * old.us_per_mb,
-        error=max(float(np.sqrt(np.mean(np.square(errors)))), LEAST_ERROR),
+        error=max(_usual_error(errors), LEAST_ERROR),
         networks=len(networks),
     )
     in_networks_us = sum(weight * start.in_networks_us for weight, start in zip(weights, starts, strict=True))
@@ -113,7 +115,7 @@ def transfer(
         of += f" (and for {100 * weights[1]:.0f} % from a phone's data sheet)"
     means = f"{len(networks)} networks" + (f" and {len(known)} ops" if known else "")
     made = replace(info, method="calibrated", source=f"{of}, transferred with {means}")
-    return LatencyTable(made, rows, fitted, calibration)
+    return LatencyTable(made, rows, fitted, calibration, notes=_far_off(networks, errors))
 
 
 class _Start:
@@ -159,6 +161,25 @@ def _left_out_errors(starts: Sequence[_Start]) -> Floats:
     weights = np.array([_weights(each) for each in evidence.T.tolist()]).T
     found: Floats = (weights * errors).sum(0)
     return found
+
+
+def _most_error(errors: Floats) -> float:
+    return FAR_OFF * max(1.48 * float(np.median(np.abs(errors))), LEAST_ERROR)
+
+
+def _usual_error(errors: Floats) -> float:
+    """Root mean square; errors that are far off count as just that, since they say nothing about other networks."""
+    return float(np.sqrt(np.mean(np.square(np.minimum(np.abs(errors), _most_error(errors))))))
+
+
+def _far_off(networks: Sequence[MeasuredNetwork], errors: Floats) -> tuple[str, ...]:
+    """A line for each network that the others contradict."""
+    return tuple(
+        f"{network.name} took {1 / (1 + error):.3g} times what the other networks say, so it counts for little; "
+        "measure it again"
+        for network, error in zip(networks, errors, strict=True)
+        if abs(error) > _most_error(errors)
+    )
 
 
 def _check(networks: Sequence[MeasuredNetwork], info: TableInfo, known: Mapping[OpSpec, float]) -> None:

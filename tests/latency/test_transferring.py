@@ -153,6 +153,33 @@ def test_the_stored_error_is_that_of_networks_left_out(graphs, source):
     assert 0.03 < noisy.calibration.error < 0.12
 
 
+@pytest.mark.parametrize("factor", [100.0, 5.0, 0.2, 0.01])
+def test_a_network_measured_wrongly_counts_for_little_and_is_named(graphs, source, factor):
+    networks = measured(graphs[0], 0.01)
+    networks[3] = MeasuredNetwork("wrong", networks[3].graph, networks[3].latency_us * factor)
+    table = transfer(source, NEW, networks)
+    assert rmspe(table, graphs[1]) < 0.04
+    assert table.calibration.error < 0.2
+    (said,) = table.notes
+    found = float(said.removeprefix("wrong took ").partition(" ")[0])
+    assert found == pytest.approx(factor, rel=0.15)
+    assert "measure it again" in said
+
+
+def test_noise_of_networks_names_none(graphs, source):
+    assert transfer(source, NEW, measured(graphs[0], 0.05)).notes == ()
+
+
+def test_an_op_measured_wrongly_counts_for_little(graphs, source):
+    telling = telling_ops(source, graphs[0], 40)
+    known = {op: new_us(op) for op in telling}
+    known[telling[0]] *= 30
+    table = transfer(source, NEW, measured(graphs[0], 0.01), known)
+    others = [g for g in graphs[1] if telling[0] not in g.op_counts()]
+    assert others
+    assert rmspe(table, others) < 0.04
+
+
 def test_too_few_networks(graphs, source):
     with pytest.raises(InputError, match="4 networks were measured, but a transfer needs at least 5"):
         transfer(source, NEW, measured(graphs[0][:4]))
