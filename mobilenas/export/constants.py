@@ -66,7 +66,10 @@ def float_constants(op: TfliteOp, values: Mapping[str, npt.NDArray[Any]], where:
 
 
 def int8_constants(
-    op: TfliteOp, values: Mapping[str, npt.NDArray[Any]], operands: Sequence[Quantization | None], out: Quantization
+    op: TfliteOp,
+    values: Mapping[str, npt.NDArray[Any]],
+    operands: Sequence[Quantization | None],
+    out: Quantization | None,
 ) -> dict[int, Stored]:
     """The constants of an operator in an int8 file, by position.
 
@@ -74,9 +77,11 @@ def int8_constants(
         op: The operator.
         values: `parameters` of its node.
         operands: Quantization of each operand that is no constant.
-        out: Quantization of its output.
+        out: Quantization of its output; None if that is float32.
     """
     raw = _raw(op, values)
+    if out is None:
+        return {i: Stored(value) for i, value in raw.items()}
     source = operands[0]
     if op.code in KERNEL_AXES and source is not None:
         kernel = quantized_kernel(raw[1], raw[2], KERNEL_AXES[op.code], source, out)

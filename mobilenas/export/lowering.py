@@ -4,7 +4,7 @@ Micro-models and whole networks use it, so what is timed is what ships.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,8 @@ MAX_CONCATENATED = 5
 GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 GELU_BEND = 0.044715 * GELU_SLOPE
 """GELU is nearly x * sigmoid(GELU_SLOPE * x + GELU_BEND * x**3)."""
+MOST_TAPS = 25
+"""XNNPACK has depthwise kernels in int8 for windows of at most so many pixels; larger ones run in others, slowly."""
 LOGISTIC_BOUNDS = (0.0, 255 / 256)
 """TFLite demands scale 1/256 and zero point -128 of an int8 LOGISTIC."""
 
@@ -30,7 +32,8 @@ def lower(spec: OpSpec, dtype: str = "float32") -> tuple[TfliteOp, ...]:
 
     XNNPACK takes every form here as a whole, into one delegate; a test holds it. In float16 the weights go through
     DEQUANTIZE and everything is computed in float32. In int8 XNNPACK leaves out HARD_SWISH, GELU, AVERAGE_POOL_2D,
-    RELU and RELU6, so there those ops have other forms.
+    RELU and RELU6, so there those ops have other forms, and depthwise convolutions of large windows compute in float32,
+    which is faster.
 
     Args:
         spec: The op.
@@ -47,12 +50,38 @@ def lower(spec: OpSpec, dtype: str = "float32") -> tuple[TfliteOp, ...]:
     return _dequantized(operators) if dtype == "float16" else operators
 
 
+def is_float_in_int8(spec: OpSpec) -> bool:
+    """Whether an int8 file computes an op in float32."""
+    return spec.kind is OpKind.DEPTHWISE_CONV2D and math.prod(spec.kernel_size) > MOST_TAPS
+
+
 def _conv(spec: OpSpec) -> tuple[TfliteOp, ...]:
     operands = (Parameter("weight"), Parameter("bias"))
     if spec.kind is OpKind.CONV2D:
         return windowed(spec, "CONV_2D", operands, dilation(spec))
     multiplier = {"depthMultiplier": spec.out_channels // spec.in_shapes[0][2]}
     return windowed(spec, "DEPTHWISE_CONV_2D", operands, {**dilation(spec), **multiplier})
+
+
+def _int8_depthwise(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    operators = _conv(spec)
+    return _between_types(spec, operators) if is_float_in_int8(spec) else operators
+
+
+def _between_types(spec: OpSpec, operators: tuple[TfliteOp, ...]) -> tuple[TfliteOp, ...]:
+    """Operators of an op with one input that compute in float32 what is int8 before and after them."""
+    before = TfliteOp("DEQUANTIZE", (Input(),), spec.in_shapes[0], real=True)
+    computed = [replace(op, real=True) for op in _moved(operators, 1, {Input(): Result(0)})]
+    return before, *computed, TfliteOp("QUANTIZE", (Result(len(computed)),), spec.out_shape)
+
+
+def _moved(operators: Sequence[TfliteOp], count: int, instead: Mapping[Operand, Operand]) -> list[TfliteOp]:
+    """Operators behind `count` others, which read some things instead of others."""
+
+    def moved(operand: Operand) -> Operand:
+        return Result(operand.index + count) if isinstance(operand, Result) else instead.get(operand, operand)
+
+    return [replace(op, inputs=tuple(map(moved, op.inputs))) for op in operators]
 
 
 def _scalar(value: float) -> Constant:
@@ -232,6 +261,7 @@ _RULES: dict[OpKind, Callable[[OpSpec], tuple[TfliteOp, ...]]] = {
 }
 
 _INT8_RULES = _RULES | {
+    OpKind.DEPTHWISE_CONV2D: _int8_depthwise,
     OpKind.AVG_POOL2D: average_by_convolution,
     OpKind.RELU: _clamp("RELU"),
     OpKind.RELU6: _clamp("RELU6"),
@@ -245,15 +275,5 @@ def _dequantized(operators: tuple[TfliteOp, ...]) -> tuple[TfliteOp, ...]:
     """Operators whose parameters are read through DEQUANTIZE, which XNNPACK does once, when it loads the file."""
     operands = [operand for op in operators for operand in op.inputs]
     parameters = [o for o in operands if isinstance(o, Parameter) and o.name != "begin"]
-
-    def shifted(operand: Operand) -> Operand:
-        match operand:
-            case Parameter() if operand in parameters:
-                return Result(parameters.index(operand))
-            case Result(index):
-                return Result(index + len(parameters))
-            case _:
-                return operand
-
     before = [TfliteOp("DEQUANTIZE", (parameter,), ()) for parameter in parameters]
-    return *before, *(replace(op, inputs=tuple(map(shifted, op.inputs))) for op in operators)
+    return *before, *_moved(operators, len(before), {o: Result(i) for i, o in enumerate(parameters)})

@@ -30,6 +30,8 @@ RATIOS = {
 """Between what bounds XNNPACK wants input scale / output scale; of a product, the product of the scales."""
 PRODUCTS = frozenset({"MUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 PASSES = 64
+REAL = -1
+"""Stands for a tensor that is float32."""
 
 
 class QuantizationPlan:
@@ -71,9 +73,14 @@ class QuantizationPlan:
         """Quantization of an input of the network."""
         return self._quantization(self._inputs[index])
 
-    def result(self, node: int, operator: int) -> Quantization:
-        """Quantization of the output of one operator of one node's lowering."""
-        return self._quantization(self._results[node][operator])
+    def result(self, node: int, operator: int) -> Quantization | None:
+        """Quantization of the output of one operator of one node's lowering; None where it is float32."""
+        tensor = self._results[node][operator]
+        return None if tensor == REAL else self._quantization(tensor)
+
+    def value(self, node: int) -> Quantization:
+        """Quantization of what a node gives."""
+        return self._quantization(self._results[node][-1])
 
     def _quantization(self, tensor: int) -> Quantization:
         group = self._group(tensor)
@@ -82,6 +89,8 @@ class QuantizationPlan:
         return self._found[group]
 
     def _add(self, op: TfliteOp, node: OpNode, sources: Sequence[int], weight: float, bias: float) -> int:
+        if op.real:
+            return REAL
         if op.code in KEEPS_SCALE:
             out = self._tensor((0.0, 0.0))
             for source in sources:
@@ -95,7 +104,7 @@ class QuantizationPlan:
             activation = op.options.get("fusedActivationFunction")
             low = low if activation in (None, "NONE") else 0.0
             out = self._tensor((low, min(high, 6.0) if activation == "RELU6" else high))
-        if op.code in RATIOS:
+        if op.code in RATIOS and REAL not in sources:
             self._limits.append((op.code, list(sources), _constant_scale(op, weight), bias / BIAS_LIMIT, out))
         return out
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mobilenas.errors import InputError, shorten
-from mobilenas.export.delegation import delegation_warnings, is_delegated, is_dynamic, is_unsigned
+from mobilenas.export.delegation import QUANTIZED, delegation_warnings, is_delegated, is_dynamic, is_unsigned
 from mobilenas.export.excerpt import Excerpt
+from mobilenas.export.lowering import is_float_in_int8
 from mobilenas.export.pattern import Group
 from mobilenas.export.raising import RAISED, first_channel, fused
 from mobilenas.export.recognition import recognised
@@ -39,8 +40,9 @@ class TfliteNetwork:
         left_out: Operators that are no op of the graph, and how often they occur: SOFTMAX, arithmetic with constants.
             They keep the shape of what they read; their time is not predicted.
         warnings: One line for each kind of operator that XNNPACK leaves to slow kernels, and what to do instead.
-        other_forms: Ops whose form here is none that `lower` writes: not delegated, in uint8, or with weights alone in
-            int8. They take the time of these operators and not that of the op.
+        other_forms: Ops whose form here is none that `lower` writes: not delegated, in uint8, with weights alone in
+            int8, or in float32 in an int8 file and the other way round. They take the time of these operators and not
+            that of the op.
     """
 
     graph: OpGraph
@@ -72,12 +74,13 @@ def read_tflite(data: bytes) -> TfliteNetwork:
         graph = reading.graph()
     except TooMuchWorkError as error:
         raise InputError(str(error)) from error
+    dtype = _dtype(wiring, reading.weighted)
     return TfliteNetwork(
         graph=graph,
-        dtype=_dtype(wiring, reading.weighted),
+        dtype=dtype,
         left_out=reading.left_out,
         warnings=delegation_warnings(wiring),
-        other_forms=reading.other_forms,
+        other_forms=reading.other_forms | (reading.other_types if dtype == "int8" else {}),
     )
 
 
@@ -131,6 +134,7 @@ class _Reading:
         self.left_out: Counter[str] = Counter()
         self.weighted: list[FileOperator] = []
         self.other_forms: dict[OpSpec, Excerpt] = {}
+        self.other_types: dict[OpSpec, Excerpt] = {}
 
     def graph(self) -> OpGraph:
         """The operators in the order of the file, each group where its last one stands."""
@@ -180,6 +184,8 @@ class _Reading:
         delegated = all(is_delegated(self._wiring, part) for part in parts)
         if not delegated or is_dynamic(self._wiring, operator) or is_unsigned(self._wiring, operator):
             self.other_forms[group.spec] = Excerpt(self._wiring, parts)
+        elif weighted and is_float_in_int8(group.spec) != _is_float(self._wiring, operator):
+            self.other_types[group.spec] = Excerpt(self._wiring, parts)
         name = self._name(tensor)
         node = OpNode(
             name=name,
@@ -241,9 +247,20 @@ def _dtype(wiring: Wiring, weighted: Sequence[FileOperator]) -> str:
     """By what most of the ops with weights read; the equal weights of a pool stand in any type."""
     kinds: Counter[str] = Counter()
     for operator in weighted:
-        types = [wiring.file.tensors[t].type for t in (operator.inputs[0], wiring.sources[operator.inputs[1]])]
-        kinds[_kind(types)] += 1
+        image, weight = operator.inputs[:2]
+        types = [wiring.file.tensors[t].type for t in (image, wiring.sources[weight])]
+        kinds["int8" if _is_between_types(wiring, operator) else _kind(types)] += 1
     return kinds.most_common(1)[0][0] if kinds else _kind(_types(wiring, wiring.file.operators))
+
+
+def _is_float(wiring: Wiring, operator: FileOperator) -> bool:
+    return wiring.file.tensors[operator.outputs[0]].type not in QUANTIZED
+
+
+def _is_between_types(wiring: Wiring, operator: FileOperator) -> bool:
+    """Whether it computes in float32 what is stored as integers after it."""
+    after = wiring.file.first_readers.get(("QUANTIZE", operator.outputs[0]))
+    return _is_float(wiring, operator) and after is not None and not _is_float(wiring, after)
 
 
 def _types(wiring: Wiring, operators: Iterable[FileOperator]) -> list[str]:

@@ -1,5 +1,6 @@
 """How large an exported file will be, op by op."""
 
+from mobilenas.export.lowering import is_float_in_int8
 from mobilenas.graph import WEIGHTED, OpSpec
 
 FILE_BYTES = 4_000
@@ -14,9 +15,10 @@ CHANNEL_BYTES = 24
 
 def op_file_bytes(op: OpSpec, dtype: str = "float32") -> int:
     """Bytes that an op adds to an exported file; with `FILE_BYTES` they sum to at most 2 % more than the file has."""
-    size = OP_BYTES[dtype] + op.weight_bytes(dtype)
+    in_float = dtype == "int8" and is_float_in_int8(op)
+    size = OP_BYTES[dtype] + op.weight_bytes("float32" if in_float else dtype)
     if op.kind in WEIGHTED and dtype == "float16":
         size += HALF_WEIGHT_BYTES
-    if op.kind in WEIGHTED and dtype == "int8":
+    if op.kind in WEIGHTED and dtype == "int8" and not in_float:
         size += CHANNEL_BYTES * op.out_channels
     return size

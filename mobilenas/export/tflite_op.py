@@ -68,6 +68,7 @@ class TfliteOp:
         batch: Whether the 1 of the batch comes before `out_shape`.
         bounds: In int8, the (low, high) of its output where that follows from what it computes; else its range is that
             of the node.
+        real: In int8, whether its output is float32.
     """
 
     code: str
@@ -77,3 +78,4 @@ class TfliteOp:
     flat: bool = False
     batch: bool = True
     bounds: tuple[float, float] | None = None
+    real: bool = False

@@ -163,7 +163,7 @@ class _Writer:
         out: Quantization | None,
     ) -> dict[int, int]:
         """The tensors of an operator's constants, by position."""
-        if out:
+        if self._plan:
             quantizations = [self._quantizations.get(given[i]) if i in given else None for i in range(len(op.inputs))]
             stored = int8_constants(op, values, quantizations, out)
         else:

@@ -111,5 +111,6 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "MUL": lambda op, a, b: a * b,
     "LOGISTIC": lambda op, x: torch.sigmoid(x),
     "QUANTIZE": lambda op, x: x.clone(),
+    "DEQUANTIZE": lambda op, x: x.clone(),
     "CONCATENATION": _concatenation,
 }

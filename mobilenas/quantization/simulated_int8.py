@@ -21,11 +21,14 @@ TINY = float(torch.finfo(torch.float32).tiny)
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One operator: the quantizations of its operands (None for constants) and of its output, and its constants."""
+    """One operator: the quantizations of its operands and of its output, and its constants.
+
+    Quantizations are None for constants and for what is float32.
+    """
 
     op: TfliteOp
     sources: tuple[Quantization | None, ...]
-    out: Quantization
+    out: Quantization | None
     constants: dict[int, str]
 
 
@@ -59,7 +62,7 @@ class SimulatedInt8(nn.Module):
         self._steps: list[list[_Step]] = []
         for index, node in enumerate(graph.nodes):
             self._steps.append(self._node_steps(index, node, [values[i] for i in node.inputs], plan))
-            values.append(self._steps[-1][-1].out)
+            values.append(plan.value(index))
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) to (N, classes)."""
@@ -77,7 +80,7 @@ class SimulatedInt8(nn.Module):
         results: list[Tensor] = []
         for step in self._steps[index]:
             found = run_operator(step.op, self._operands(index, step, inputs, results))
-            results.append(_rounded(found, step.out))
+            results.append(found if step.out is None else _rounded(found, step.out))
         return results[-1]
 
     def before_activation(self, index: int, inputs: Sequence[Tensor]) -> Tensor:
@@ -125,9 +128,9 @@ class SimulatedInt8(nn.Module):
                     found.append(self.get_buffer(step.constants[i]))
                 case Parameter(name):
                     found.append(self.parameter(index, name))
-        source = step.sources[0]
-        if isinstance(step.op.inputs[-1], Parameter) and step.op.code in KERNEL_AXES and source is not None:
-            found[1:] = _rounded_kernel(found[1], found[2], source, step.out)
+        source, out = step.sources[0], step.out
+        if isinstance(step.op.inputs[-1], Parameter) and step.op.code in KERNEL_AXES and source and out:
+            found[1:] = _rounded_kernel(found[1], found[2], source, out)
         return found
 
 

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from mobilenas.errors import InputError
 from mobilenas.export import TfliteFile, Weights, lower
 from mobilenas.export.constants import KERNEL_AXES, parameters
-from mobilenas.export.quantization import STEPS
-from mobilenas.export.tflite_op import Parameter
+from mobilenas.export.quantization import STEPS, WEIGHT_LIMIT
+from mobilenas.export.tflite_file import FileOperator
+from mobilenas.export.tflite_op import Parameter, TfliteOp
 from mobilenas.export.weights import check_finite
 from mobilenas.graph import WEIGHTED, ChannelGroups, OpGraph, OpKind, OpNode
 from mobilenas.verification.report import Check
@@ -32,6 +33,9 @@ BIAS_SHARE, BIAS_RANGE, BIAS_STEPS = 0.5, 0.05, 30.0
 The largest of a share of them, a share of the output's range, and what so many steps of the input come to after the
 weights.
 """
+_ONE: Array = np.ones(1)
+PAD_AND_DEQUANTIZE = 2
+"""So many operators stand before one that computes in float32."""
 SAME_SIGNS = 0.8
 """Share of the weights that must keep their sign where they were trained on in int8; other weights keep half."""
 
@@ -217,10 +221,16 @@ def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Lay
         weight, bias = (file.constant(operator.inputs[i]) for i in (1, 2))
         if (weight.shape, bias.shape) != (wanted["weight"].shape, wanted["bias"].shape):
             raise InputError(f"{node.name} has weights of the shape {list(weight.shape)}, biases {list(bias.shape)}")
-        scale, bias_scale, (out_scale, *_), (in_scale, *_) = (
-            _scales(file, tensor) for tensor in (*operator.inputs[1:3], operator.outputs[0], operator.inputs[0])
-        )
         rows = _rows(weight, op.code)
+        if not (np.isfinite(rows).all() and np.isfinite(bias).all()):
+            raise InputError(f"{node.name} has weights or biases that are not finite")
+        if op.real:
+            scale, bias_scale = _usual_scales(rows), _ONE
+            rows = rows / scale[:, None]
+        else:
+            scale, bias_scale = (_scales(file, tensor) for tensor in operator.inputs[1:3])
+        read, given = _around(file, operator, op)
+        (in_scale, *_), (out_scale, *_) = _scales(file, read), _scales(file, given)
         if not {scale.size, bias_scale.size} <= {1, len(rows)}:
             raise InputError(f"{node.name} has {scale.size} and {bias_scale.size} scales for {len(rows)} channels")
         yield _Layer(
@@ -233,6 +243,24 @@ def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Lay
             output_range=STEPS * float(out_scale),
             input_step=float(in_scale) * scale * _channel_sums(node, rows),
         )
+
+
+def _usual_scales(rows: Array) -> Array:
+    """The scales that the rows of weights in float32 would have in int8."""
+    found: Array = np.maximum(np.abs(rows).max(1) / WEIGHT_LIMIT, np.finfo(np.float32).tiny)
+    return found
+
+
+def _around(file: TfliteFile, operator: FileOperator, op: TfliteOp) -> tuple[int, int]:
+    """The int8 tensors that an operator reads and gives, or those before and after it where it computes in float32."""
+    read, given = operator.inputs[0], operator.outputs[0]
+    if not op.real:
+        return read, given
+    for _ in range(PAD_AND_DEQUANTIZE):
+        if not file.tensors[read].scale and read in file.producers:
+            (read,) = file.operators[file.producers[read]].inputs[:1] or (read,)
+    after = file.first_readers.get(("QUANTIZE", given))
+    return read, given if after is None else after.outputs[0]
 
 
 def _channel_sums(node: OpNode, stored: Array) -> Array:

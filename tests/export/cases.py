@@ -80,6 +80,8 @@ CASES: dict[OpKind, list[OpSpec]] = {
     OpKind.DEPTHWISE_CONV2D: [
         *convolutions(OpKind.DEPTHWISE_CONV2D, 4),
         *windows(OpKind.DEPTHWISE_CONV2D, 8, (3, 3)),
+        *windows(OpKind.DEPTHWISE_CONV2D, 4, (7, 4)),
+        OpSpec(OpKind.DEPTHWISE_CONV2D, ((1, 1, 4),), 8, kernel_size=(7, 7)),
         OpSpec(OpKind.DEPTHWISE_CONV2D, ((9, 8, 4),), 12, kernel_size=(3, 3), dilation=(2, 2)),
         OpSpec(OpKind.DEPTHWISE_CONV2D, ((9, 8, 1),), 3, kernel_size=(3, 3)),
     ],

@@ -132,6 +132,44 @@ def test_a_depthwise_convolution_without_a_bias(process, biased):
         assert process.request("inspect", found.file(), timeout_seconds=60)[0]["undelegated"] == undelegated
 
 
+def depthwise_file(kernel: int, *, in_float: bool) -> bytes:
+    """A depthwise convolution of an int8 file, computed in int8 or in float32, and a convolution in int8 behind it."""
+    model, step = FlatbufferModel(), Quantization(np.full(1, 0.1, np.float32))
+    shape, weights = (1, 16, 16, 4), np.arange(4 * kernel**2).reshape(1, kernel, kernel, 4) % 50
+    options = {"padding": "SAME", "depthMultiplier": 1, "dilationHFactor": 1, "dilationWFactor": 1, **STRIDES, **FUSED}
+    x = model.input(shape, "in", step)
+    if in_float:
+        x = model.operator("DEQUANTIZE", [x], shape, {}, "real", None)
+        constants = [model.constant(weights.astype(np.float32), "w"), model.constant(np.zeros(4, np.float32), "b")]
+        x = model.operator("DEPTHWISE_CONV_2D", [x, *constants], shape, options, "op", None)
+        x = model.operator("QUANTIZE", [x], shape, {}, "stored", step)
+    else:
+        scales = Quantization(np.full(4, 0.1, np.float32), 0, 3)
+        bias = model.constant(np.zeros(4, np.int32), "b", Quantization(np.full(4, 0.01, np.float32)))
+        operands = [x, model.constant(weights.astype(np.int8), "w", scales), bias]
+        x = model.operator("DEPTHWISE_CONV_2D", operands, shape, options, "op", step)
+    scales = Quantization(np.full(4, 0.1, np.float32), 0, 0)
+    bias = model.constant(np.zeros(4, np.int32), "b2", Quantization(np.full(4, 0.01, np.float32)))
+    dense = {"padding": "SAME", "dilationHFactor": 1, "dilationWFactor": 1, **STRIDES, **FUSED}
+    operands = [x, model.constant(np.ones((4, 1, 1, 4), np.int8), "w2", scales), bias]
+    return model.finish([model.operator("CONV_2D", operands, shape, dense, "last", step)], "a test")
+
+
+@pytest.mark.parametrize(("kernel", "in_float", "other"), [(3, False, 0), (7, True, 0), (3, True, 1), (7, False, 1)])
+def test_what_is_computed_in_another_type_than_ours_has_another_form(process, kernel, in_float, other):
+    data = depthwise_file(kernel, in_float=in_float)
+    network = read_tflite(data)
+    assert (network.dtype, network.warnings, network.left_out) == ("int8", (), {})
+    assert [str(node.spec.kind) for node in network.graph.nodes] == ["depthwise_conv2d", "conv2d"]
+    assert len(network.other_forms) == other
+    assert process.request("inspect", data, timeout_seconds=60)[0]["undelegated"] == []
+    for spec, found in network.other_forms.items():
+        assert spec.kernel_size == (kernel, kernel)
+        apart = process.request("inspect", found.file(), timeout_seconds=60)[0]
+        assert apart["undelegated"] == []
+        assert apart["inputs"][0]["dtype"] == ("float32" if in_float else "int8")
+
+
 def test_softmax_and_arithmetic_with_constants_are_left_out_and_named(monkeypatch):
     monkeypatch.setitem(flatbuffer.OPTIONS, "SOFTMAX", "SoftmaxOptions")
     assert read_tflite(written("SOFTMAX", {"beta": 1.0})).left_out == {"SOFTMAX": 1}

@@ -55,6 +55,16 @@ def test_int8_ops(kind, process):
     ("spec", "float16", "int8"),
     [
         (OpSpec(OpKind.CONV2D, ((8, 8, 3),), 4), ["DEQUANTIZE", "DEQUANTIZE", "CONV_2D"], ["CONV_2D"]),
+        (
+            OpSpec(OpKind.DEPTHWISE_CONV2D, ((9, 9, 4),), 4, kernel_size=(5, 5)),
+            ["DEQUANTIZE", "DEQUANTIZE", "DEPTHWISE_CONV_2D"],
+            ["DEPTHWISE_CONV_2D"],
+        ),
+        (
+            OpSpec(OpKind.DEPTHWISE_CONV2D, ((9, 9, 4),), 4, kernel_size=(2, 13), padding=((1, 0), (6, 6))),
+            ["DEQUANTIZE", "DEQUANTIZE", "PAD", "DEPTHWISE_CONV_2D"],
+            ["DEQUANTIZE", "PAD", "DEPTHWISE_CONV_2D", "QUANTIZE"],
+        ),
         (OpSpec(OpKind.HARD_SWISH, ((1, 1, 4),), 4), ["HARD_SWISH"], ["ADD", "MUL", "MUL"]),
         (OpSpec(OpKind.RELU6, ((2, 2, 4),), 4), ["RELU6"], ["MAX_POOL_2D"]),
         (OpSpec(OpKind.SIGMOID, ((1, 1, 4),), 4), ["LOGISTIC"], ["LOGISTIC", "QUANTIZE"]),

@@ -6,7 +6,7 @@ from mobilenas.graph import GraphBuilder, OpGraph, TensorRef
 
 ACTIVATIONS = st.sampled_from(["none", "relu", "relu6", "hard_swish", "silu", "gelu", "sigmoid", "hard_sigmoid"])
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
-KERNELS = st.tuples(st.integers(1, 5), st.integers(1, 5))
+KERNELS = st.tuples(st.integers(1, 5), st.integers(1, 5)) | st.sampled_from([(6, 5), (7, 7)])
 HUGE = st.builds(lambda: 10**5000)
 """An int that cannot even be printed."""
 JSON_VALUES = st.recursive(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import graphs
 
 from mobilenas import models
-from mobilenas.export import folded_network, random_weights, write_tflite
+from mobilenas.export import TfliteFile, folded_network, random_weights, write_tflite
 from mobilenas.graph import GraphBuilder, OpGraph
 from mobilenas.nn import observed_ranges
 from mobilenas.quantization import Quantized
@@ -18,7 +18,7 @@ from mobilenas.quantization.equalization import equalized
 from mobilenas.verification import verify_file
 from mobilenas.verification.int8_weights import weights_checks
 
-NETWORKS = ("mobilenet_v2", "mobilenet_v3_small", "mnasnet_a1")
+NETWORKS = ("mobilenet_v2", "mobilenet_v3_small", "mnasnet_a1", "proxylessnas_mobile")
 
 
 def network(name: str = "mobilenet_v3_small") -> OpGraph:
@@ -163,6 +163,36 @@ def test_weights_that_are_not_finite_fail():
     (check,) = weights_checks(model, graph, weights)
     assert not check.passed
     assert "head.classifier" in check.found
+
+
+def test_what_computes_in_float32_has_weights_and_biases_that_are_compared():
+    builder = GraphBuilder((9, 9, 4))
+    x = builder.depthwise_conv2d(builder.inputs[0], kernel_size=7, name="wide", padding=((3, 3), (3, 3)))
+    graph = builder.finish(builder.conv2d(x, 6, name="next"))
+    weights = random_weights(graph)
+    model = write_tflite(graph, weights, dtype="int8")
+    assert failed(model, graph, weights) == []
+    scaled = {**weights, "wide.weight": weights["wide.weight"] * np.linspace(0.5, 2, 4).reshape(-1, 1, 1, 1)}
+    assert "weights" in failed(model, graph, {**weights, "wide.weight": weights["wide.weight"][::-1]})
+    assert "weights" in failed(write_tflite(graph, scaled, dtype="int8"), graph, weights)
+    shifted = {**weights, "wide.batch_norm.bias": weights["wide.batch_norm.bias"] + 3}
+    assert "biases" in failed(write_tflite(graph, shifted, dtype="int8"), graph, weights)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_in_float32_that_are_not_finite_fail(value):
+    builder = GraphBuilder((9, 9, 4))
+    graph = builder.finish(builder.depthwise_conv2d(builder.inputs[0], kernel_size=7, name="wide"))
+    weights = random_weights(graph)
+    model = write_tflite(graph, weights, dtype="int8")
+    file = TfliteFile.parse(model)
+    (operator,) = (found for found in file.operators if found.code == "DEPTHWISE_CONV_2D")
+    start, _ = file.buffers[file.tensors[operator.inputs[1]].buffer]
+    broken = bytearray(model)
+    broken[start + 8 : start + 12] = np.float32(value).tobytes()
+    (check,) = weights_checks(bytes(broken), graph, weights)
+    assert not check.passed
+    assert "wide has weights or biases that are not finite" in check.found
 
 
 def test_the_gate_compares_weights_without_images():
