@@ -16,7 +16,7 @@ LENGTH = 4.0
 """Over what distance in `_features`, whose unit is two octaves, ratios within a group change."""
 OP_NOISE, NETWORK_NOISE, NETWORK_OFFSET = 0.05, 0.02, 0.05
 """Of a measured op's ratio, of a network, and of what all networks take beyond the sum of their ops."""
-FREEDOM = 4.0
+FREEDOM = 10.0
 """Degrees of freedom of a measurement's noise (Student's distribution): what is far off counts little."""
 ROUNDS = 12
 """Of Gauss-Newton, and of weighing the measurements; the fit stands after four, a few more where one is far off."""

@@ -16,6 +16,7 @@ import pytest
 from litert import plan, warned_of
 
 from mobilenas import models
+from mobilenas.errors import InputError
 from mobilenas.export import read_tflite
 from mobilenas.graph import OpKind
 from mobilenas.runners import LiteRTProcess
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = os.environ.get("MOBILENAS_CONVERTERS", sys.executable)
 DATA = Path(os.environ.get("MOBILENAS_TEST_DATA") or ROOT.parent / "shared" / "data") / "models"
 NAMES = ("mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "efficientnet_b0")
+PLAIN = ("mnasnet_a1", "efficientnet_lite0", "mobilenet_v4_conv_small")
 TENSORFLOW_DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "uint8": "int8", "dynamic": "float32"}
 """What a file of each form is read as."""
 
@@ -73,8 +75,18 @@ def test_torchvision(process, name, dtype, tmp_path):
     check_is(process, converted("litert_torch", "torchvision", name, dtype, tmp_path), name, dtype)
 
 
-@pytest.mark.parametrize("source", ["keras", "litert_torch"])
-@pytest.mark.parametrize("name", ["mnasnet_a1", "mixnet_s", "efficientnet_lite0", "mobilenet_v4_conv_small"])
+def test_slices_that_litert_torch_leaves_channels_first_are_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"operator \d+ \(TRANSPOSE\)"):
+        read_tflite(converted("litert_torch", "litert_torch", "mixnet_s", "float32", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        *(("keras", name) for name in ("mixnet_s", *PLAIN)),
+        *(("litert_torch", name) for name in PLAIN),
+    ],
+)
 def test_networks_of_ours(process, name, source, tmp_path):
     package = {"keras": "tensorflow"}.get(source, source)
     check_is(process, converted(package, source, name, "float32", tmp_path), name, "float32")
