@@ -98,5 +98,5 @@ def int8_constants(
 
 
 def _raw(op: TfliteOp, values: Mapping[str, npt.NDArray[Any]]) -> dict[int, npt.NDArray[Any]]:
-    named = ((i, values[o.name]) for i, o in enumerate(op.inputs) if isinstance(o, Parameter))
+    named = ((i, o.of(values)) for i, o in enumerate(op.inputs) if isinstance(o, Parameter))
     return {**dict(named), **{i: o.value for i, o in enumerate(op.inputs) if isinstance(o, Constant)}}

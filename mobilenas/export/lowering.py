@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from mobilenas.errors import InputError
+from mobilenas.export.large_windows import in_pieces, is_in_pieces, is_large
 from mobilenas.export.tflite_op import Constant, Input, Operand, Parameter, Result, TfliteOp
 from mobilenas.export.windows import average_by_convolution, binary, dilation, padding_op, pool, windowed
 from mobilenas.graph import OpKind, OpSpec, Shape
@@ -21,8 +22,6 @@ MAX_CONCATENATED = 5
 GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 GELU_BEND = 0.044715 * GELU_SLOPE
 """GELU is nearly x * sigmoid(GELU_SLOPE * x + GELU_BEND * x**3)."""
-MOST_TAPS = 25
-"""XNNPACK has depthwise kernels in int8 for windows of at most so many pixels; larger ones run in others, slowly."""
 LOGISTIC_BOUNDS = (0.0, 255 / 256)
 """TFLite demands scale 1/256 and zero point -128 of an int8 LOGISTIC."""
 
@@ -32,8 +31,8 @@ def lower(spec: OpSpec, dtype: str = "float32") -> tuple[TfliteOp, ...]:
 
     XNNPACK takes every form here as a whole, into one delegate; a test holds it. In float16 the weights go through
     DEQUANTIZE and everything is computed in float32. In int8 XNNPACK leaves out HARD_SWISH, GELU, AVERAGE_POOL_2D,
-    RELU and RELU6, so there those ops have other forms, and depthwise convolutions of large windows compute in float32,
-    which is faster.
+    RELU and RELU6, so there those ops have other forms. Depthwise convolutions of large windows are the sum of smaller
+    ones, and compute in float32 in int8 files too, so that the sum is not rounded.
 
     Args:
         spec: The op.
@@ -50,11 +49,6 @@ def lower(spec: OpSpec, dtype: str = "float32") -> tuple[TfliteOp, ...]:
     return _dequantized(operators) if dtype == "float16" else operators
 
 
-def is_float_in_int8(spec: OpSpec) -> bool:
-    """Whether an int8 file computes an op in float32."""
-    return spec.kind is OpKind.DEPTHWISE_CONV2D and math.prod(spec.kernel_size) > MOST_TAPS
-
-
 def _conv(spec: OpSpec) -> tuple[TfliteOp, ...]:
     operands = (Parameter("weight"), Parameter("bias"))
     if spec.kind is OpKind.CONV2D:
@@ -63,9 +57,12 @@ def _conv(spec: OpSpec) -> tuple[TfliteOp, ...]:
     return windowed(spec, "DEPTHWISE_CONV_2D", operands, {**dilation(spec), **multiplier})
 
 
+def _depthwise(spec: OpSpec) -> tuple[TfliteOp, ...]:
+    return in_pieces(spec) if is_in_pieces(spec) else _conv(spec)
+
+
 def _int8_depthwise(spec: OpSpec) -> tuple[TfliteOp, ...]:
-    operators = _conv(spec)
-    return _between_types(spec, operators) if is_float_in_int8(spec) else operators
+    return _between_types(spec, _depthwise(spec)) if is_large(spec) else _conv(spec)
 
 
 def _between_types(spec: OpSpec, operators: tuple[TfliteOp, ...]) -> tuple[TfliteOp, ...]:
@@ -239,7 +236,7 @@ def _reshape(operand: Operand, shape: tuple[int, ...]) -> TfliteOp:
 
 _RULES: dict[OpKind, Callable[[OpSpec], tuple[TfliteOp, ...]]] = {
     OpKind.CONV2D: _conv,
-    OpKind.DEPTHWISE_CONV2D: _conv,
+    OpKind.DEPTHWISE_CONV2D: _depthwise,
     OpKind.FULLY_CONNECTED: _fully_connected,
     OpKind.MAX_POOL2D: pool,
     OpKind.AVG_POOL2D: pool,

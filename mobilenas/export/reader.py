@@ -1,13 +1,14 @@
 """read_tflite: a TFLite file as an OpGraph."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mobilenas.errors import InputError, shorten
+from mobilenas.export.constants import KERNEL_AXES
 from mobilenas.export.delegation import QUANTIZED, delegation_warnings, is_delegated, is_dynamic, is_unsigned
 from mobilenas.export.excerpt import Excerpt
-from mobilenas.export.lowering import is_float_in_int8
+from mobilenas.export.large_windows import is_in_pieces, is_large
 from mobilenas.export.pattern import Group
 from mobilenas.export.raising import RAISED, first_channel, fused
 from mobilenas.export.recognition import recognised
@@ -41,8 +42,8 @@ class TfliteNetwork:
             They keep the shape of what they read; their time is not predicted.
         warnings: One line for each kind of operator that XNNPACK leaves to slow kernels, and what to do instead.
         other_forms: Ops whose form here is none that `lower` writes: not delegated, in uint8, with weights alone in
-            int8, or in float32 in an int8 file and the other way round. They take the time of these operators and not
-            that of the op.
+            int8, in float32 in an int8 file and the other way round, or depthwise with a large window in one piece.
+            They take the time of these operators and not that of the op.
     """
 
     graph: OpGraph
@@ -74,7 +75,7 @@ def read_tflite(data: bytes) -> TfliteNetwork:
         graph = reading.graph()
     except TooMuchWorkError as error:
         raise InputError(str(error)) from error
-    dtype = _dtype(wiring, reading.weighted)
+    dtype = reading.kinds.most_common(1)[0][0] if reading.kinds else _kind(_types(wiring, wiring.file.operators))
     return TfliteNetwork(
         graph=graph,
         dtype=dtype,
@@ -132,7 +133,7 @@ class _Reading:
         self._numbers: Counter[str] = Counter()
         self._weight_names: dict[int, str] = {}
         self.left_out: Counter[str] = Counter()
-        self.weighted: list[FileOperator] = []
+        self.kinds: Counter[str] = Counter()
         self.other_forms: dict[OpSpec, Excerpt] = {}
         self.other_types: dict[OpSpec, Excerpt] = {}
 
@@ -176,15 +177,20 @@ class _Reading:
         return groups
 
     def _add(self, group: Group, tensor: int) -> None:
-        operator = self._file.operators[group.last]
-        weighted = group.spec.kind in WEIGHTED
-        if weighted:
-            self.weighted.append(operator)
+        last, weighted = self._file.operators[group.last], group.spec.kind in WEIGHTED
         parts = tuple(self._file.operators[index] for index in sorted(group.operators))
-        delegated = all(is_delegated(self._wiring, part) for part in parts)
-        if not delegated or is_dynamic(self._wiring, operator) or is_unsigned(self._wiring, operator):
+        kernels = [part for part in parts if part.code in KERNEL_AXES]
+        operator = kernels[0] if weighted else last
+        if weighted:
+            self.kinds[_stored(self._wiring, operator, last)] += 1
+        if (
+            not all(is_delegated(self._wiring, part) for part in parts)
+            or is_dynamic(self._wiring, operator)
+            or is_unsigned(self._wiring, last)
+            or (is_in_pieces(group.spec) and len(kernels) == 1)
+        ):
             self.other_forms[group.spec] = Excerpt(self._wiring, parts)
-        elif weighted and is_float_in_int8(group.spec) != _is_float(self._wiring, operator):
+        elif weighted and is_large(group.spec) != _is_float(self._wiring, last):
             self.other_types[group.spec] = Excerpt(self._wiring, parts)
         name = self._name(tensor)
         node = OpNode(
@@ -199,7 +205,7 @@ class _Reading:
         )
         read = tuple(self._shapes[i] for i in node.inputs)
         if read != group.spec.in_shapes:
-            raise InputError(f"operator {group.last} ({operator.code}): a RESHAPE before it turns pixels into channels")
+            raise InputError(f"operator {group.last} ({last.code}): a RESHAPE before it turns pixels into channels")
         self._append(node, tensor)
 
     def _leave_out(self, index: int, operator: FileOperator) -> None:
@@ -243,14 +249,11 @@ class _Reading:
         return name
 
 
-def _dtype(wiring: Wiring, weighted: Sequence[FileOperator]) -> str:
-    """By what most of the ops with weights read; the equal weights of a pool stand in any type."""
-    kinds: Counter[str] = Counter()
-    for operator in weighted:
-        image, weight = operator.inputs[:2]
-        types = [wiring.file.tensors[t].type for t in (image, wiring.sources[weight])]
-        kinds["int8" if _is_between_types(wiring, operator) else _kind(types)] += 1
-    return kinds.most_common(1)[0][0] if kinds else _kind(_types(wiring, wiring.file.operators))
+def _stored(wiring: Wiring, operator: FileOperator, last: FileOperator) -> str:
+    """The type of an op with weights, by what reads them and what gives the op's output."""
+    image, weight = operator.inputs[:2]
+    types = [wiring.file.tensors[t].type for t in (image, wiring.sources[weight])]
+    return "int8" if _is_between_types(wiring, last) else _kind(types)
 
 
 def _is_float(wiring: Wiring, operator: FileOperator) -> bool:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from mobilenas.errors import InputError
+from mobilenas.export.large_windows import MOST_PIECES
 from mobilenas.export.lowering import MAX_CONCATENATED
 from mobilenas.export.pattern import MAX_GROUP, VALUES_A_STEP, Group, lowered_group
 from mobilenas.export.raising import fused, padding_amounts, pair, raise_operator, windowed
@@ -74,6 +75,43 @@ def _pad_before(wiring: Wiring, operator: FileOperator) -> tuple[int, FileOperat
     if producer is None or wiring.file.operators[producer].code != "PAD":
         return None
     return producer, wiring.file.operators[producer]
+
+
+def _in_pieces(wiring: Wiring, index: int) -> Group | None:
+    """A depthwise convolution with a large window: the sum of those with its parts."""
+    operators = wiring.file.operators
+    parts: list[FileOperator] = []
+    at: int | None = index
+    while at is not None and operators[at].code == "ADD" and len(parts) < MOST_PIECES:
+        last = wiring.producer(operators[at].inputs[1])
+        if last is None or operators[last].code != "DEPTHWISE_CONV_2D":
+            return None
+        parts.append(operators[last])
+        at = wiring.producer(operators[at].inputs[0])
+    if at is None or operators[at].code != "DEPTHWISE_CONV_2D" or not parts:
+        return None
+    parts.append(operators[at])
+    height, width = 0, 0
+    for part in parts:
+        top, left, image = _sliced(wiring, part.inputs[0])
+        down, across = pair(part, "dilationHFactor", "dilationWFactor")
+        _, rows, columns, _ = wiring.file.tensors[wiring.sources[part.inputs[1]]].shape
+        height, width = max(height, top // down + rows), max(width, left // across + columns)
+    producer = wiring.producer(image)
+    around: Padding = "valid"
+    if producer is not None and operators[producer].code == "PAD":
+        around, image = padding_amounts(wiring, operators[producer]), operators[producer].inputs[0]
+    first = windowed(wiring, parts[-1], around, image)
+    return lowered_group(wiring, index, replace(first, kernel_size=(height, width), activation=fused(operators[index])))
+
+
+def _sliced(wiring: Wiring, tensor: int) -> tuple[int, int, int]:
+    """From which row and column on a SLICE gives an image, and that image; itself where there is none."""
+    producer = wiring.producer(tensor)
+    if producer is None or wiring.file.operators[producer].code != "SLICE":
+        return 0, 0, tensor
+    _, top, left, _ = wiring.integers(wiring.file.operators[producer].inputs[1])
+    return top, left, wiring.file.operators[producer].inputs[0]
 
 
 def _average(wiring: Wiring, index: int) -> Group | None:
@@ -238,6 +276,7 @@ _PROPOSALS: dict[str, tuple[Proposal, ...]] = {
     "CONV_2D": (_padded,),
     "DEPTHWISE_CONV_2D": (_max_pool, _average, _padded),
     "MAX_POOL_2D": (_activations(OpKind.RELU, OpKind.RELU6), _max_pool),
+    "ADD": (_in_pieces,),
     "CONCATENATION": (_upsample, _concat),
     "TRANSPOSE": (_shuffle,),
 }

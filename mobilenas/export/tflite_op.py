@@ -3,12 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mobilenas.errors import InputError
 
+Window = tuple[tuple[int, int], tuple[int, int]]
+"""Rows and columns of a kernel, each from the first to the one behind the last."""
 MAX_VALUES = 2**31 - 1
 """Of one tensor."""
 
@@ -29,9 +32,28 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """The node's "weight" or "bias", folded, or the "begin" of its slice."""
+    """The node's "weight" or "bias", folded, or the "begin" of its slice.
+
+    Attributes:
+        name: One of these.
+        window: Of a weight, the part that counts; None for all of it.
+    """
 
     name: str
+    window: Window | None = None
+
+    @property
+    def label(self) -> str:
+        """What its tensor is called, behind the name of the weights."""
+        return self.name if self.window is None else f"{self.name}.{self.window[0][0]}_{self.window[1][0]}"
+
+    def of(self, values: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """It among a node's parameters in TFLite's layout; a part is one of depthwise weights, (1, H, W, O)."""
+        found = values[self.name]
+        if self.window is None:
+            return found
+        (top, bottom), (left, right) = self.window
+        return found[:, top:bottom, left:right]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -169,7 +169,9 @@ class _Writer:
         else:
             stored = float_constants(op, values, node.name)
         names = {
-            i: f"{node.weight_name}.{o.name}" if isinstance(o, Parameter) else f"{node.name}.{op.code.lower()}_constant"
+            i: f"{node.weight_name}.{o.label}"
+            if isinstance(o, Parameter)
+            else f"{node.name}.{op.code.lower()}_constant"
             for i, o in enumerate(op.inputs)
             if isinstance(o, Parameter | Constant)
         }

@@ -79,8 +79,8 @@ def _pad(op: TfliteOp, x: Tensor, amounts: Tensor) -> Tensor:
 
 
 def _slice(op: TfliteOp, x: Tensor, begin: Tensor, size: Tensor) -> Tensor:
-    first = int(begin[3])
-    return x[:, first : first + int(size[3])]
+    rows, columns, channels = (slice(int(begin[i]), int(begin[i] + size[i])) for i in (1, 2, 3))
+    return x[:, channels, rows, columns]
 
 
 def _reshape(op: TfliteOp, x: Tensor, shape: Tensor) -> Tensor:

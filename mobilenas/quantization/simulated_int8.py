@@ -108,11 +108,14 @@ class SimulatedInt8(nn.Module):
             out = plan.result(index, number)
             constants = {}
             weighted = any(isinstance(operand, Parameter) for operand in op.inputs) and node.spec.kind in WEIGHTED
-            if not weighted:  # the parameter of a slice, where it begins, is a constant too
-                for i, stored in int8_constants(op, given, sources, out).items():
-                    constants[i] = f"constant_{index}_{number}_{i}"
-                    value = torch.from_numpy(np.array(torch_layout(op, _real(stored))))
-                    self.register_buffer(constants[i], value, persistent=False)
+            if weighted:  # of an operator with weights a constant is a bias
+                found = {i: o.value for i, o in enumerate(op.inputs) if isinstance(o, Constant)}
+            else:  # the parameter of a slice, where it begins, is a constant too
+                stored = int8_constants(op, given, sources, out)
+                found = {i: torch_layout(op, _real(each)) for i, each in stored.items()}
+            for i, value in found.items():
+                constants[i] = f"constant_{index}_{number}_{i}"
+                self.register_buffer(constants[i], torch.from_numpy(np.array(value)), persistent=False)
             steps.append(_Step(op, sources, out, constants))
         return steps
 
@@ -126,8 +129,10 @@ class SimulatedInt8(nn.Module):
                     found.append(results[number])
                 case Constant() | Parameter() if i in step.constants:
                     found.append(self.get_buffer(step.constants[i]))
-                case Parameter(name):
+                case Parameter(name, None):
                     found.append(self.parameter(index, name))
+                case Parameter(name, ((top, bottom), (left, right))):
+                    found.append(self.parameter(index, name)[:, :, top:bottom, left:right])
         source, out = step.sources[0], step.out
         if isinstance(step.op.inputs[-1], Parameter) and step.op.code in KERNEL_AXES and source and out:
             found[1:] = _rounded_kernel(found[1], found[2], source, out)

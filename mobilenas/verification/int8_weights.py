@@ -1,7 +1,8 @@
 """weights_checks: are an int8 file's weights those of the network? It needs neither images nor torch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from mobilenas.errors import InputError
 from mobilenas.export import TfliteFile, Weights, lower
 from mobilenas.export.constants import KERNEL_AXES, parameters
+from mobilenas.export.large_windows import MOST_PIECES
 from mobilenas.export.quantization import STEPS, WEIGHT_LIMIT
 from mobilenas.export.tflite_file import FileOperator
 from mobilenas.export.tflite_op import Parameter, TfliteOp
@@ -17,6 +19,7 @@ from mobilenas.graph import WEIGHTED, ChannelGroups, OpGraph, OpKind, OpNode
 from mobilenas.verification.report import Check
 
 Array = npt.NDArray[np.floating]
+Numbers = npt.NDArray[np.generic]
 ROUNDING = 12.0**-0.5
 """Standard deviation of what rounding loses, in steps."""
 MOST_DEVIATIONS = 1.75
@@ -34,8 +37,8 @@ The largest of a share of them, a share of the output's range, and what so many 
 weights.
 """
 _ONE: Array = np.ones(1)
-PAD_AND_DEQUANTIZE = 2
-"""So many operators stand before one that computes in float32."""
+BEFORE = 3
+"""DEQUANTIZE, PAD and SLICE stand before an operator that computes in float32."""
 SAME_SIGNS = 0.8
 """Share of the weights that must keep their sign where they were trained on in int8; other weights keep half."""
 
@@ -211,16 +214,12 @@ def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Lay
     ]
     if len(found) != len(lowered):
         raise InputError(f"{len(found)} operators have weights, not {len(lowered)}")
-    for operator, (index, op) in zip(found, lowered, strict=True):
-        node = graph.nodes[index]
-        if node.spec.kind not in WEIGHTED or op.inputs[1] != Parameter("weight"):
+    for index, group in groupby(zip(found, lowered, strict=True), key=lambda pair: pair[1][0]):
+        node, parts = graph.nodes[index], [(operator, op) for operator, (_, op) in group]
+        if node.spec.kind not in WEIGHTED:
             continue
-        wanted = parameters(node, weights)
-        if len(operator.inputs) < 3 or min(operator.inputs[1:3]) < 0:
-            raise InputError(f"{node.name} has no weights or no bias")
-        weight, bias = (file.constant(operator.inputs[i]) for i in (1, 2))
-        if (weight.shape, bias.shape) != (wanted["weight"].shape, wanted["bias"].shape):
-            raise InputError(f"{node.name} has weights of the shape {list(weight.shape)}, biases {list(bias.shape)}")
+        wanted, (operator, op) = parameters(node, weights), parts[0]
+        weight, bias = _joined(file, node, parts, wanted)
         rows = _rows(weight, op.code)
         if not (np.isfinite(rows).all() and np.isfinite(bias).all()):
             raise InputError(f"{node.name} has weights or biases that are not finite")
@@ -245,6 +244,34 @@ def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Lay
         )
 
 
+def _joined(
+    file: TfliteFile, node: OpNode, parts: Sequence[tuple[FileOperator, TfliteOp]], wanted: Mapping[str, Numbers]
+) -> tuple[Numbers, Numbers]:
+    """The weights of a node's operators, put together where they are several, and their biases' sum.
+
+    Raises:
+        InputError: If one lacks them, or they have other shapes.
+    """
+    weights, biases = [], []
+    for operator, op in parts:
+        if len(operator.inputs) < 3 or min(operator.inputs[1:3]) < 0:
+            raise InputError(f"{node.name} has no weights or no bias")
+        weight, bias = (file.constant(operator.inputs[i]) for i in (1, 2))
+        part = op.inputs[1]
+        shape = part.of(wanted).shape if isinstance(part, Parameter) else ()
+        if (weight.shape, bias.shape) != (shape, wanted["bias"].shape):
+            raise InputError(f"{node.name} has weights of the shape {list(weight.shape)}, biases {list(bias.shape)}")
+        weights.append((part, weight))
+        biases.append(bias)
+    if len(parts) == 1:
+        return weights[0][1], biases[0]
+    whole = {"weight": np.zeros(wanted["weight"].shape, np.float64)}
+    for part, weight in weights:
+        if isinstance(part, Parameter):
+            part.of(whole)[:] = weight
+    return whole["weight"], np.sum(biases, axis=0)
+
+
 def _usual_scales(rows: Array) -> Array:
     """The scales that the rows of weights in float32 would have in int8."""
     found: Array = np.maximum(np.abs(rows).max(1) / WEIGHT_LIMIT, np.finfo(np.float32).tiny)
@@ -256,11 +283,14 @@ def _around(file: TfliteFile, operator: FileOperator, op: TfliteOp) -> tuple[int
     read, given = operator.inputs[0], operator.outputs[0]
     if not op.real:
         return read, given
-    for _ in range(PAD_AND_DEQUANTIZE):
+    for _ in range(BEFORE):
         if not file.tensors[read].scale and read in file.producers:
             (read,) = file.operators[file.producers[read]].inputs[:1] or (read,)
-    after = file.first_readers.get(("QUANTIZE", given))
-    return read, given if after is None else after.outputs[0]
+    for _ in range(MOST_PIECES):
+        after = file.first_readers.get(("ADD", given)) or file.first_readers.get(("QUANTIZE", given))
+        if not file.tensors[given].scale and after is not None:
+            (given,) = after.outputs[:1] or (given,)
+    return read, given
 
 
 def _channel_sums(node: OpNode, stored: Array) -> Array:

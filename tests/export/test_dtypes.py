@@ -62,8 +62,8 @@ def test_int8_ops(kind, process):
         ),
         (
             OpSpec(OpKind.DEPTHWISE_CONV2D, ((9, 9, 4),), 4, kernel_size=(2, 13), padding=((1, 0), (6, 6))),
-            ["DEQUANTIZE", "DEQUANTIZE", "PAD", "DEPTHWISE_CONV_2D"],
-            ["DEQUANTIZE", "PAD", "DEPTHWISE_CONV_2D", "QUANTIZE"],
+            ["DEQUANTIZE"] * 3 + ["PAD", "SLICE", "DEPTHWISE_CONV_2D", "SLICE", "DEPTHWISE_CONV_2D", "ADD"],
+            ["DEQUANTIZE", "PAD", "SLICE", "DEPTHWISE_CONV_2D", "SLICE", "DEPTHWISE_CONV_2D", "ADD", "QUANTIZE"],
         ),
         (OpSpec(OpKind.HARD_SWISH, ((1, 1, 4),), 4), ["HARD_SWISH"], ["ADD", "MUL", "MUL"]),
         (OpSpec(OpKind.RELU6, ((2, 2, 4),), 4), ["RELU6"], ["MAX_POOL_2D"]),
@@ -123,7 +123,7 @@ def test_published_networks(name, dtype, process):
     weights = random_weights(graph)
     model = write_tflite(graph, weights, dtype=dtype)
     assert plan(process, model) == (expected_operators(graph, dtype), 1, [])
-    assert graph.weight_bytes(dtype) < len(model) < 1.3 * graph.weight_bytes(dtype)
+    assert graph.weight_bytes(dtype) < len(model) < 1.35 * graph.weight_bytes(dtype)
     inputs = images(graph)
     (wanted,) = reference(graph, weights, inputs)
     if dtype == "float16":

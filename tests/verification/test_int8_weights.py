@@ -186,7 +186,7 @@ def test_weights_in_float32_that_are_not_finite_fail(value):
     weights = random_weights(graph)
     model = write_tflite(graph, weights, dtype="int8")
     file = TfliteFile.parse(model)
-    (operator,) = (found for found in file.operators if found.code == "DEPTHWISE_CONV_2D")
+    operator = [found for found in file.operators if found.code == "DEPTHWISE_CONV_2D"][1]
     start, _ = file.buffers[file.tensors[operator.inputs[1]].buffer]
     broken = bytearray(model)
     broken[start + 8 : start + 12] = np.float32(value).tobytes()
