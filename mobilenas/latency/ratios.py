@@ -51,11 +51,13 @@ class RatioFit:
         ratios: Of every op and, last, of the footprint term, shape (ops + 1,).
         scale: The factor on sums that networks have beyond them.
         evidence: Logarithm of the density of the measurements before they were made, up to a constant.
+        noise: Of every network, how many times the usual noise it seems to have, shape (networks,).
     """
 
     ratios: Floats
     scale: float
     evidence: float
+    noise: Floats
 
 
 class Ratios:
@@ -138,6 +140,7 @@ class Ratios:
             ratios=np.exp(center + logs),
             scale=float(np.exp(NETWORK_OFFSET**2 * weights[:count].sum())),
             evidence=-0.5 * float(found @ weights + np.linalg.slogdet(covariance)[1] + _unlikeliness(noise / usual)),
+            noise=np.sqrt(noise / usual)[:count],
         )
 
     def left_out(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> Floats:

@@ -21,10 +21,12 @@ from mobilenas.runners import Unit
 LEAST_NETWORKS = 5
 LEAST_NETWORK_US = 1.0
 """No network takes less; the fit divides by latencies."""
+MOST_FAR_OFF = 0.3
+"""Share of networks that may be; where it is more, the device is not what was expected, and all count."""
 LEAST_SAID = 0.05
 """A start that counts for less is not named."""
-FAR_OFF = 6.0
-"""Times the usual error of networks left out (1.48 times the median) beyond which one was probably measured wrongly."""
+FAR_OFF = 4.0
+"""Times the usual noise of a network from which on it was probably measured wrongly."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -87,12 +89,13 @@ def transfer(
         starts.append(_Start(_data_sheet(source, networks, info), networks, info, known))
     weights = _weights([start.fit.evidence for start in starts])
     errors = _left_out_errors(starts)
+    is_far_off = starts[int(np.argmax(weights))].fit.noise >= FAR_OFF
     old = source.calibration
     calibration = replace(
         old,
         scale=sum(weight * start.scale for weight, start in zip(weights, starts, strict=True)),
         us_per_mb=weights[0] * starts[0].fit.scale * float(starts[0].fit.ratios[-1]) * old.us_per_mb,
-        error=max(_usual_error(errors), LEAST_ERROR),
+        error=max(_usual_error(errors, is_far_off), LEAST_ERROR),
         networks=len(networks),
     )
     in_networks_us = sum(weight * start.in_networks_us for weight, start in zip(weights, starts, strict=True))
@@ -115,7 +118,7 @@ def transfer(
         of += f" (and for {100 * weights[1]:.0f} % from a phone's data sheet)"
     means = f"{len(networks)} networks" + (f" and {len(known)} ops" if known else "")
     made = replace(info, method="calibrated", source=f"{of}, transferred with {means}")
-    return LatencyTable(made, rows, fitted, calibration, notes=_far_off(networks, errors))
+    return LatencyTable(made, rows, fitted, calibration, notes=_far_off(networks, errors, is_far_off))
 
 
 class _Start:
@@ -163,22 +166,19 @@ def _left_out_errors(starts: Sequence[_Start]) -> Floats:
     return found
 
 
-def _most_error(errors: Floats) -> float:
-    return FAR_OFF * max(1.48 * float(np.median(np.abs(errors))), LEAST_ERROR)
+def _usual_error(errors: Floats, is_far_off: npt.NDArray[np.bool_]) -> float:
+    """Root mean square; a few that were measured wrongly say nothing about other networks."""
+    kept = errors[~is_far_off] if is_far_off.mean() <= MOST_FAR_OFF else errors
+    return float(np.sqrt(np.mean(np.square(kept))))
 
 
-def _usual_error(errors: Floats) -> float:
-    """Root mean square; errors that are far off count as just that, since they say nothing about other networks."""
-    return float(np.sqrt(np.mean(np.square(np.minimum(np.abs(errors), _most_error(errors))))))
-
-
-def _far_off(networks: Sequence[MeasuredNetwork], errors: Floats) -> tuple[str, ...]:
+def _far_off(networks: Sequence[MeasuredNetwork], errors: Floats, is_far_off: npt.NDArray[np.bool_]) -> tuple[str, ...]:
     """A line for each network that the others contradict."""
     return tuple(
         f"{network.name} took {1 / (1 + error):.3g} times what the other networks say, so it counts for little; "
         "measure it again"
-        for network, error in zip(networks, errors, strict=True)
-        if abs(error) > _most_error(errors)
+        for network, error, named in zip(networks, errors, is_far_off, strict=True)
+        if named
     )
 
 

@@ -37,8 +37,6 @@ The largest of a share of them, a share of the output's range, and what so many 
 weights.
 """
 _ONE: Array = np.ones(1)
-BEFORE = 3
-"""DEQUANTIZE, PAD and SLICE stand before an operator that computes in float32."""
 SAME_SIGNS = 0.8
 """Share of the weights that must keep their sign where they were trained on in int8; other weights keep half."""
 
@@ -220,9 +218,9 @@ def _layers(file: TfliteFile, graph: OpGraph, weights: Weights) -> Iterator[_Lay
             continue
         wanted, (operator, op) = parameters(node, weights), parts[0]
         weight, bias = _joined(file, node, parts, wanted)
-        rows = _rows(weight, op.code)
-        if not (np.isfinite(rows).all() and np.isfinite(bias).all()):
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise InputError(f"{node.name} has weights or biases that are not finite")
+        rows = _rows(weight, op.code)
         if op.real:
             scale, bias_scale = _usual_scales(rows), _ONE
             rows = rows / scale[:, None]
@@ -265,7 +263,7 @@ def _joined(
         biases.append(bias)
     if len(parts) == 1:
         return weights[0][1], biases[0]
-    whole = {"weight": np.zeros(wanted["weight"].shape, np.float64)}
+    whole = {"weight": np.zeros(wanted["weight"].shape, weights[0][1].dtype)}
     for part, weight in weights:
         if isinstance(part, Parameter):
             part.of(whole)[:] = weight
@@ -280,16 +278,18 @@ def _usual_scales(rows: Array) -> Array:
 
 def _around(file: TfliteFile, operator: FileOperator, op: TfliteOp) -> tuple[int, int]:
     """The int8 tensors that an operator reads and gives, or those before and after it where it computes in float32."""
-    read, given = operator.inputs[0], operator.outputs[0]
+    (read, *_), (given, *_) = operator.inputs, operator.outputs or (-1,)
     if not op.real:
         return read, given
-    for _ in range(BEFORE):
-        if not file.tensors[read].scale and read in file.producers:
-            (read,) = file.operators[file.producers[read]].inputs[:1] or (read,)
+    for _ in file.operators:
+        if read not in file.producers or file.tensors[read].scale:
+            break
+        (read,) = file.operators[file.producers[read]].inputs[:1] or (-1,)
     for _ in range(MOST_PIECES):
         after = file.first_readers.get(("ADD", given)) or file.first_readers.get(("QUANTIZE", given))
-        if not file.tensors[given].scale and after is not None:
-            (given,) = after.outputs[:1] or (given,)
+        if after is None or file.tensors[given].scale:
+            break
+        (given,) = after.outputs[:1] or (-1,)
     return read, given
 
 
@@ -302,6 +302,8 @@ def _channel_sums(node: OpNode, stored: Array) -> Array:
 
 def _scales(file: TfliteFile, tensor: int) -> Array:
     """The scales of a tensor, at least one."""
+    if tensor < 0:
+        raise InputError("an operator with weights reads or gives nothing")
     found = np.array(file.tensors[tensor].scale)
     if not found.size or not (np.isfinite(found) & (found > 0)).all():
         raise InputError(f"{file.tensors[tensor].name!r} has no scale above 0")

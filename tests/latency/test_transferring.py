@@ -166,8 +166,18 @@ def test_a_network_measured_wrongly_counts_for_little_and_is_named(graphs, sourc
     assert "measure it again" in said
 
 
-def test_noise_of_networks_names_none(graphs, source):
-    assert transfer(source, NEW, measured(graphs[0], 0.05)).notes == ()
+@pytest.mark.parametrize("noise", [0.0, 0.005, 0.02, 0.05])
+def test_noise_of_networks_names_none(graphs, source, noise):
+    assert transfer(source, NEW, measured(graphs[0], noise)).notes == ()
+
+
+def test_two_networks_measured_wrongly_are_both_named(graphs, source):
+    networks = measured(graphs[0], 0.01)
+    for i, factor in ((2, 0.7), (8, 1.5)):
+        networks[i] = MeasuredNetwork(networks[i].name, networks[i].graph, factor * networks[i].latency_us)
+    table = transfer(source, NEW, networks)
+    assert [note.split()[0] for note in table.notes] == ["n2", "n8"]
+    assert rmspe(table, graphs[1]) < 0.04
 
 
 def test_an_op_measured_wrongly_counts_for_little(graphs, source):

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import graphs
@@ -179,7 +181,8 @@ def test_what_computes_in_float32_has_weights_and_biases_that_are_compared():
     assert "biases" in failed(write_tflite(graph, shifted, dtype="int8"), graph, weights)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.float32(np.nan), np.float32(np.inf), np.uint32(0x7F800001)])
 def test_weights_in_float32_that_are_not_finite_fail(value):
     builder = GraphBuilder((9, 9, 4))
     graph = builder.finish(builder.depthwise_conv2d(builder.inputs[0], kernel_size=7, name="wide"))
@@ -189,7 +192,7 @@ def test_weights_in_float32_that_are_not_finite_fail(value):
     operator = [found for found in file.operators if found.code == "DEPTHWISE_CONV_2D"][1]
     start, _ = file.buffers[file.tensors[operator.inputs[1]].buffer]
     broken = bytearray(model)
-    broken[start + 8 : start + 12] = np.float32(value).tobytes()
+    broken[start + 8 : start + 12] = value.tobytes()
     (check,) = weights_checks(bytes(broken), graph, weights)
     assert not check.passed
     assert "wide has weights or biases that are not finite" in check.found
@@ -202,3 +205,31 @@ def test_the_gate_compares_weights_without_images():
     assert verify_file(model, graph, weights, dtype="int8").passed
     report = verify_file(model, graph, random_weights(graph, 1), dtype="int8")
     assert "weights" in [check.name for check in report.checks if not check.passed]
+
+
+def test_a_padded_large_window_behind_a_vector_passes():
+    """DEQUANTIZE, RESHAPE, PAD and SLICE stand between the int8 tensor and the weights."""
+    builder = GraphBuilder((3, 1, 6))
+    x = builder.fully_connected(builder.inputs[0], 6, name="fc", activation="hard_sigmoid", bias=False)
+    x = builder.depthwise_conv2d(
+        x, kernel_size=(9, 3), stride=(3, 3), padding=((7, 5), (2, 2)), name="d", activation="sigmoid"
+    )
+    graph = builder.finish(x)
+    weights = random_weights(graph)
+    assert failed(write_tflite(graph, weights, dtype="int8"), graph, weights) == []
+
+
+@pytest.mark.parametrize("field", ["inputs", "outputs"])
+@pytest.mark.parametrize("value", [[], [-1]])
+def test_operators_that_read_or_give_nothing_fail_and_raise_nothing(field, value):
+    builder = GraphBuilder((9, 9, 4))
+    graph = builder.finish(builder.depthwise_conv2d(builder.inputs[0], kernel_size=7, name="wide"))
+    weights = random_weights(graph)
+    model = write_tflite(graph, weights, dtype="int8")
+    for number in range(len(TfliteFile.parse(model).operators)):
+        packed = schema.ModelT.InitFromPackedBuf(model, 0)
+        setattr(packed.subgraphs[0].operators[number], field, value)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(packed.Pack(builder), b"TFL3")
+        checks = weights_checks(bytes(builder.Output()), graph, weights)
+        assert all(check.found for check in checks)
