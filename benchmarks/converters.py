@@ -136,14 +136,15 @@ def versions(python: str) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=NETWORKS)
+    parser.add_argument("networks", nargs="*", default=list(NETWORKS))
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--files", type=Path)
     settings = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = settings.files or Path(temporary)
         rows = [row for name in settings.networks for row in compare(name, settings.python, folder)]
-    record("converters", {"converters": versions(settings.python), "summary": summary(rows), "files": rows})
+    name = "converters" if settings.networks == list(NETWORKS) else ".".join(["converters", *settings.networks])
+    record(name, {"converters": versions(settings.python), "summary": summary(rows), "files": rows})
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from mobilenas.graph import OpKind, OpSpec, Shape
 from mobilenas.registry import unknown
 
 DTYPES = ("float32", "float16", "int8")
+FORMS = 2
+"""Raised by one whenever `lower` gives another form of an op; latency tables say of which forms their rows are."""
 MAX_CONCATENATED = 5
 """XNNPACK takes no more tensors in one concatenation."""
 GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
@@ -47,6 +49,11 @@ def lower(spec: OpSpec, dtype: str = "float32") -> tuple[TfliteOp, ...]:
         return _INT8_RULES[spec.kind](spec)
     operators = _RULES[spec.kind](spec)
     return _dequantized(operators) if dtype == "float16" else operators
+
+
+def has_new_form(spec: OpSpec, forms: int) -> bool:
+    """Whether an op has another form now than it had when `FORMS` was `forms`."""
+    return forms < FORMS and is_large(spec)
 
 
 def _conv(spec: OpSpec) -> tuple[TfliteOp, ...]:

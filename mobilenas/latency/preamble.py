@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from mobilenas.errors import InputError, shorten
+from mobilenas.export.lowering import FORMS
 from mobilenas.graph import BYTES
 from mobilenas.latency.calibration import Calibration
 from mobilenas.latency.calibration_network import CalibrationNetwork
@@ -43,6 +44,7 @@ class TableInfo:
         sentinel_block_us, sentinel_network_us: What the sentinels usually take (`steady.py`); a later session finds out
             whether the device is as it was.
         gate_us: What the runner's gate takes at the device's best; 0 where there is none.
+        forms: Of which forms of ops (`lowering.FORMS`) the rows are; 1 in tables that do not say.
         share: Of the ops of a search space, the share that is measured; the others are interpolated.
         unit: What every figure named `..._us` is counted in: the text of a `Unit`.
     """
@@ -62,6 +64,7 @@ class TableInfo:
     sentinel_block_us: float = 0.0
     sentinel_network_us: float = 0.0
     gate_us: float = 0.0
+    forms: int = FORMS
     share: float = 1.0
     unit: str = "us"
 
@@ -115,7 +118,7 @@ class Preamble:
         Raises:
             InputError: If a key is unknown or a value not accepted; the text names file and line.
         """
-        info = TableInfo(device="")
+        info = TableInfo(device="", forms=1)
         networks: list[CalibrationNetwork] = []
         eras: dict[str, float] = {}
         notes: list[str] = []

@@ -3,10 +3,11 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mobilenas.errors import InputError
+from mobilenas.export.lowering import FORMS, has_new_form
 from mobilenas.graph import OpSpec
 from mobilenas.latency.calibration import Calibration
 from mobilenas.latency.calibration_network import CalibrationNetwork
@@ -153,7 +154,7 @@ class LatencyTable(Mapping[OpKey, Measurement]):
 
     @classmethod
     def load(cls, path: Path) -> "LatencyTable":
-        """Reads a table.
+        """Reads a table. Rows of ops that have another form now count as not measured.
 
         Raises:
             InputError: If anything in it is not what `save` writes: a duplicate, negative, missing or NaN value, an
@@ -174,9 +175,16 @@ class LatencyTable(Mapping[OpKey, Measurement]):
             if key in rows:
                 raise InputError(f"{where}: the op stands in the table twice; remove one of the lines")
             rows[key] = row
-        return cls(
-            preamble.info, rows, preamble.networks, preamble.calibration, rates=preamble.rates, notes=preamble.notes
-        )
+        info = preamble.info
+        if info.method != "imported" and preamble.rates is None:  # those are of others' forms, or of none
+            rows = {key: row for key, row in rows.items() if not _is_outdated(key, info.forms)}
+            info = replace(info, forms=FORMS)
+        return cls(info, rows, preamble.networks, preamble.calibration, rates=preamble.rates, notes=preamble.notes)
+
+
+def _is_outdated(key: OpKey, forms: int) -> bool:
+    """Whether a row tells what the op took in a form that it no longer has."""
+    return isinstance(key, OpSpec) and has_new_form(key, forms)
 
 
 def table_path(device: Device, dtype: str) -> Path:

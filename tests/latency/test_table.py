@@ -194,3 +194,17 @@ def test_any_name_of_a_network_reads_back(path, name):
     LatencyTable(INFO, {CONV: Measurement(1.0)}, (network,)).save(path)
     (read,) = LatencyTable.load(path).networks
     assert (read.op_sum_us, read.footprint_bytes, read.measured_us) == (1000.0, 10**6, 1100.0)
+
+
+def test_rows_of_forms_that_ops_no_longer_have_count_as_not_measured(tmp_path):
+    path = tmp_path / "table.csv"
+    small, large = (OpSpec(OpKind.DEPTHWISE_CONV2D, ((9, 9, 4),), 4, kernel_size=(size, size)) for size in (5, 7))
+    for method, kept in (("measured", [small]), ("imported", [small, large])):
+        table = LatencyTable(TableInfo(device="d", method=method), {small: Measurement(2.0), large: Measurement(70.0)})
+        table.save(path)
+        assert list(LatencyTable.load(path)) == [small, large]
+        path.write_text(path.read_text().replace("# forms: 2\n", ""))
+        read = LatencyTable.load(path)
+        assert list(read) == kept
+        read.updated(read.info, {large: Measurement(9.0)}).save(path)
+        assert LatencyTable.load(path)[large].latency_us == 9.0
