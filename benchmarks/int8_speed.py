@@ -91,7 +91,7 @@ def main() -> None:
     with HostRunner(Device.load("host")) as runner:
         rows = [compare(runner, name) for name in names]
     slower = [row["network"] for row in rows if row["int8_over_float32"] >= 1]
-    record("int8_speed", {"networks": len(rows), "int8_not_faster": slower, "rows": rows})
+    record(".".join(["int8_speed", *sys.argv[1:]]), {"networks": len(rows), "int8_not_faster": slower, "rows": rows})
 
 
 if __name__ == "__main__":
