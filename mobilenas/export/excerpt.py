@@ -44,6 +44,8 @@ class Excerpt:
             return number
         source = self.wiring.sources[number]
         if self.wiring.is_constant(number):
+            if self.wiring.file.tensors[number].type == "FLOAT32" != self.wiring.file.tensors[source].type:
+                return model.constant(self.wiring.reals(number), self.wiring.file.tensors[number].name)  # widened
             return _constant(self.wiring.file, source, model)
         if source not in here:
             tensor = self.wiring.file.tensors[number]

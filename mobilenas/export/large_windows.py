@@ -5,7 +5,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mobilenas.export.tflite_op import Constant, Input, Operand, Parameter, Result, TfliteOp, Window, repeated
+from mobilenas.errors import InputError
+from mobilenas.export.tflite_op import (
+    MAX_VALUES,
+    Constant,
+    Input,
+    Operand,
+    Parameter,
+    Result,
+    TfliteOp,
+    Window,
+    repeated,
+)
 from mobilenas.export.windows import binary, dilation, padding_op
 from mobilenas.graph import OpKind, OpSpec
 from mobilenas.graph.kind import Pair
@@ -23,7 +34,8 @@ def is_large(spec: OpSpec) -> bool:
 
 def is_in_pieces(spec: OpSpec) -> bool:
     """Whether one is written as the sum of several."""
-    return is_large(spec) and len(pieces(spec.kernel_size)) <= MOST_PIECES
+    few_enough = is_large(spec) and math.prod(spec.kernel_size) <= MOST_PIECES * MOST_TAPS
+    return few_enough and len(pieces(spec.kernel_size)) <= MOST_PIECES
 
 
 def pieces(kernel_size: Pair) -> list[Window]:
@@ -75,6 +87,8 @@ def _in_pieces(spec: OpSpec) -> Iterator[TfliteOp]:
                 spec.out_shape[:2], spec.stride, window, spec.dilation, strict=True
             )
         ]
+        if max(*begins, *sizes) > MAX_VALUES:
+            raise InputError(f"an image of {padded[0]} x {padded[1]} pixels is too large")
         seen = image
         if (*begins, *sizes) != (0, 0, *padded):
             begin = Constant(np.array([0, *begins, 0], np.int32))

@@ -77,7 +77,9 @@ class _Match:
         match wanted:
             case Input(index):
                 known = self.inputs.setdefault(index, tensor)
-                return not self.wiring.is_constant(tensor) and self.wiring.sources[known] == self.wiring.sources[tensor]
+                if self.wiring.is_constant(tensor) or self.wiring.sources[known] != self.wiring.sources[tensor]:
+                    return False
+                return known == tensor or self.wiring.shape(known) == self.wiring.shape(tensor)
             case Result(number) if self.pattern[number].code == "RESHAPE":  # the wiring sees through it
                 return self._operand(self.pattern[number].inputs[0], self.wiring.image(tensor))
             case Result(number):

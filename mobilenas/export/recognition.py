@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from mobilenas.errors import InputError
-from mobilenas.export.large_windows import MOST_PIECES
+from mobilenas.export.large_windows import MOST_PIECES, MOST_TAPS
 from mobilenas.export.lowering import MAX_CONCATENATED
 from mobilenas.export.pattern import MAX_GROUP, VALUES_A_STEP, Group, lowered_group
-from mobilenas.export.raising import fused, padding_amounts, pair, raise_operator, windowed
+from mobilenas.export.raising import fused, padding_amounts, pair, raise_operator, weight_shape, windowed
 from mobilenas.export.tflite_file import FileOperator
 from mobilenas.export.windows import windows_are_equal
 from mobilenas.export.wiring import Wiring
@@ -95,8 +95,12 @@ def _in_pieces(wiring: Wiring, index: int) -> Group | None:
     for part in parts:
         top, left, image = _sliced(wiring, part.inputs[0])
         down, across = pair(part, "dilationHFactor", "dilationWFactor")
-        _, rows, columns, _ = wiring.file.tensors[wiring.sources[part.inputs[1]]].shape
+        _, rows, columns, _ = weight_shape(wiring, part, 4)
+        if min(down, across) < 1:
+            return None
         height, width = max(height, top // down + rows), max(width, left // across + columns)
+    if height * width > MOST_PIECES * MOST_TAPS:
+        return None
     producer = wiring.producer(image)
     around: Padding = "valid"
     if producer is not None and operators[producer].code == "PAD":
@@ -110,8 +114,10 @@ def _sliced(wiring: Wiring, tensor: int) -> tuple[int, int, int]:
     producer = wiring.producer(tensor)
     if producer is None or wiring.file.operators[producer].code != "SLICE":
         return 0, 0, tensor
-    _, top, left, _ = wiring.integers(wiring.file.operators[producer].inputs[1])
-    return top, left, wiring.file.operators[producer].inputs[0]
+    begin = wiring.integers(wiring.file.operators[producer].inputs[1])
+    if len(begin) != 4:
+        raise InputError("it slices no image")
+    return begin[1], begin[2], wiring.file.operators[producer].inputs[0]
 
 
 def _average(wiring: Wiring, index: int) -> Group | None:

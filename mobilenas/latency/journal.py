@@ -21,9 +21,10 @@ class Journal:
     """Visits of ops and networks, one JSON line each; a torn last line is dropped.
 
     Args:
-        path: The file, `<table>.partial`. One of another device, runtime or of other cores, or one that cannot be
-            read, is set aside and begun anew; a governor or cpuset that changed is no other device.
-        environment: What is measured where.
+        path: The file, `<table>.partial`. One of another device, runtime, of other cores or other forms of ops
+            (`lowering.FORMS`), or one that cannot be read, is set aside and begun anew; a governor or cpuset that
+            changed is no other device.
+        environment: What is measured where, and in which `forms`; 1 where it does not say.
 
     Attributes:
         aside: Where a journal went that was set aside; None if none was.
@@ -99,4 +100,5 @@ class Journal:
 def _place(environment: Mapping[str, str]) -> tuple[str, ...]:
     """What of an environment makes it another place; the system's own choices, which may change, do not."""
     pinning, _, _ = environment["pinning"].partition(", cpuset")
-    return environment["cpu"], environment["runtime"], environment["threads"], pinning
+    forms = environment.get("forms", "1")
+    return environment["cpu"], environment["runtime"], environment["threads"], pinning, forms

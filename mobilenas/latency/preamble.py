@@ -146,6 +146,10 @@ class Preamble:
             except ValueError as error:
                 raise InputError(f"{path} line {number}: {error}") from error
         _check(info, path)
+        if not 1 <= info.forms <= FORMS:
+            raise InputError(
+                f"{path}: forms {info.forms} is not accepted; give 1 to {FORMS} (more is of a newer mobilenas)"
+            )
         if outdated:
             networks = []  # their footprints are of the earlier kind; the ops are as good as ever
         return cls(info=info, networks=tuple(networks), calibration=calibration, rates=rates, notes=tuple(notes))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenas.export import random_weights, write_micro_model, write_tflite
+from mobilenas.export.lowering import FORMS
 from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency.calibration_network import CalibrationNetwork
 from mobilenas.latency.journal import Journal, path_beside
@@ -98,7 +99,7 @@ class Profiler:
         self.steady = SteadyRunner(runner, **(table.info.usual_us if table else {}))
         self.table = (table or LatencyTable(info)).updated(info, {})
         self._path, self._progress = path, progress or (lambda done, total: None)
-        self._journal = Journal(path_beside(path), environment)
+        self._journal = Journal(path_beside(path), {**environment, "forms": str(FORMS)})
         self.set_aside = self._journal.aside
         self._done, self._total = 0, 0
 

@@ -301,3 +301,84 @@ def test_a_part_that_masks_give_keeps_its_masks(process):
     (found,) = read_tflite(data).other_forms.values()
     apart = process.request("inspect", found.file(), timeout_seconds=60)[0]
     assert apart["outputs"][0]["shape"] == [1, 8, 8, 2]
+
+
+def summed(slices, dilation=1, shape=(1, 12, 12, 4)) -> bytes:
+    """Two depthwise convolutions of slices of an image, or of the image reshaped, added."""
+    model = FlatbufferModel()
+    image = model.input(shape, "in")
+    options = {"padding": "VALID", "depthMultiplier": 1, "dilationHFactor": dilation, "dilationWFactor": dilation}
+    total = None
+    for number, (begin, size, kernel, seen, out) in enumerate(slices):
+        x = image
+        if seen != shape:
+            x = model.operator("RESHAPE", [x, model.constant(np.array(seen, np.int32), "s")], seen, {}, "seen")
+        constants = [model.constant(np.array(value, np.int32), f"b{number}") for value in (begin, size)]
+        x = model.operator("SLICE", [x, *constants], size, {}, f"slice{number}")
+        weights = model.constant(np.arange(np.prod(kernel), dtype=np.float32).reshape(kernel), f"w{number}")
+        bias = model.constant(np.zeros(kernel[-1], np.float32), f"bias{number}")
+        x = model.operator("DEPTHWISE_CONV_2D", [x, weights, bias], out, {**options, **STRIDES, **FUSED}, f"op{number}")
+        total = x if total is None else model.operator("ADD", [total, x], out, FUSED, "sum")
+    return model.finish([total], "a test")
+
+
+@pytest.mark.parametrize(
+    ("slices", "dilation", "shape"),
+    [
+        (  # the second piece sees the image reshaped
+            [
+                ((0, 0, 0, 0), (1, 5, 5, 2), (1, 5, 5, 2), (1, 8, 9, 2), (1, 1, 1, 2)),
+                ((0, 5, 0, 0), (1, 1, 5, 2), (1, 1, 5, 2), (1, 9, 8, 2), (1, 1, 1, 2)),
+            ],
+            1,
+            (1, 8, 9, 2),
+        ),
+        (  # a window of 40,000 x 40,000
+            [
+                ((0, 0, 0, 0), (1, 3, 3, 1), (1, 3, 3, 1), (1, 40000, 40000, 1), (1, 1, 1, 1)),
+                ((0, 39997, 39997, 0), (1, 3, 3, 1), (1, 3, 3, 1), (1, 40000, 40000, 1), (1, 1, 1, 1)),
+            ],
+            1,
+            (1, 40000, 40000, 1),
+        ),
+        (  # no dilation at all
+            [
+                ((0, 0, 0, 0), (1, 5, 5, 2), (1, 5, 5, 2), (1, 8, 9, 2), (1, 1, 1, 2)),
+                ((0, 5, 0, 0), (1, 1, 5, 2), (1, 1, 5, 2), (1, 8, 9, 2), (1, 1, 1, 2)),
+            ],
+            0,
+            (1, 8, 9, 2),
+        ),
+        (  # slices of a vector
+            [
+                ((0, 0), (1, 4), (1, 1, 1, 4), (1, 8), (1, 1, 1, 4)),
+                ((0, 4), (1, 4), (1, 1, 1, 4), (1, 8), (1, 1, 1, 4)),
+            ],
+            1,
+            (1, 8),
+        ),
+    ],
+)
+def test_sums_that_are_no_large_window_are_not_read_as_one(slices, dilation, shape):
+    try:
+        graph = read_tflite(summed(slices, dilation, shape)).graph
+    except InputError:
+        return
+    assert [str(node.spec.kind) for node in graph.nodes].count("depthwise_conv2d") == 2
+
+
+def test_a_large_window_with_weights_in_float16_is_timed_as_it_stands(process):
+    model = FlatbufferModel()
+    x = model.input((1, 16, 16, 4), "in")
+    halves = [np.arange(196, dtype=np.float16).reshape(1, 7, 7, 4) / 100, np.zeros(4, np.float16)]
+    wide = [
+        model.operator("DEQUANTIZE", [model.constant(value, f"h{i}")], value.shape, {}, f"w{i}")
+        for i, value in enumerate(halves)
+    ]
+    options = {"padding": "SAME", "depthMultiplier": 1, "dilationHFactor": 1, "dilationWFactor": 1, **STRIDES, **FUSED}
+    network = read_tflite(
+        model.finish([model.operator("DEPTHWISE_CONV_2D", [x, *wide], (1, 16, 16, 4), options, "op")], "a test")
+    )
+    assert network.dtype == "float16"
+    (found,) = network.other_forms.values()
+    assert process.request("inspect", found.file(), timeout_seconds=60)[0]["undelegated"] == []

@@ -128,11 +128,14 @@ def test_a_torn_journal_line_is_dropped(fake_device):
     assert all(table[op].latency_us == pytest.approx(truth_us(op, table), abs=1e-3) for op in OPS)
 
 
-def test_a_journal_of_another_machine_is_not_used(fake_device):
+@pytest.mark.parametrize(("key", "value"), [("cpu", "another"), ("forms", "1"), ("forms", None)])
+def test_a_journal_of_another_machine_or_other_forms_is_not_used(fake_device, key, value):
     partial = interrupted(fake_device)
     first, *rest = partial.read_text().splitlines()
     header = json.loads(first)
-    header["environment"]["cpu"] = "another"
+    assert header["environment"].pop(key)
+    if value:
+        header["environment"][key] = value
     tampered = [json.dumps({**json.loads(line), "us": 1e6}) for line in rest]
     partial.write_text("\n".join([json.dumps(header), *tampered]) + "\n")
     profiler = profile(fake_device)

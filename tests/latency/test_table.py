@@ -208,3 +208,12 @@ def test_rows_of_forms_that_ops_no_longer_have_count_as_not_measured(tmp_path):
         assert list(read) == kept
         read.updated(read.info, {large: Measurement(9.0)}).save(path)
         assert LatencyTable.load(path)[large].latency_us == 9.0
+
+
+@pytest.mark.parametrize("forms", ["0", "3", "99", "-1", "nan", "many"])
+def test_forms_that_are_not_known_are_refused(tmp_path, forms):
+    path = tmp_path / "table.csv"
+    LatencyTable(TableInfo(device="d"), {}).save(path)
+    path.write_text(path.read_text().replace("# forms: 2", f"# forms: {forms}"))
+    with pytest.raises(InputError, match=r"forms .* is not accepted"):
+        LatencyTable.load(path)
