@@ -83,6 +83,7 @@ def readers() -> dict[str, Reader]:
         OpSpec(OpKind.CHANNEL_SHUFFLE, ((3, 4, 6),), 6, groups=2),
         OpSpec(OpKind.CONV2D, ((8, 8, 4),), 4, kernel_size=(3, 3), padding=((1, 1), (1, 1))),
         OpSpec(OpKind.GELU, ((3, 4, 6),), 6),
+        OpSpec(OpKind.DEPTHWISE_CONV2D, ((9, 8, 4),), 4, kernel_size=(7, 7)),
         replace(pools[0], stride=(4, 4)),
     ]
     files += [write_micro_model(spec, dtype=dtype) for spec in (*pools, *joined) for dtype in ("float32", "int8")]
@@ -136,7 +137,7 @@ def readers() -> dict[str, Reader]:
         for found in History(path):
             found.to_line()
 
-    environment = {"cpu": "x"}
+    environment = {"cpu": "x", "runtime": "y", "threads": "1", "pinning": "none", "governor": "unknown", "forms": "2"}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.partial"
         journal = Journal(path, environment)
