@@ -22,7 +22,7 @@ from mobilenas.graph import OpKind, OpSpec
 from mobilenas.graph.kind import Pair
 
 MOST_TAPS = 25
-"""XNNPACK has depthwise kernels for windows of at most so many pixels; larger ones are slow (`benchmarks/large_windows.py`)."""
+"""Pixels of the largest window for which XNNPACK has a depthwise kernel (`benchmarks/large_windows.py`)."""
 MOST_PIECES = 16
 """Beyond, what the pieces copy and add outweighs that."""
 
