@@ -64,6 +64,7 @@ def readers() -> dict[str, Reader]:
     from mobilenas.history import History, Trial
     from mobilenas.latency import LatencyPredictor, LatencyTable, Measurement, TableInfo
     from mobilenas.latency.journal import Journal
+    from mobilenas.latency.steady import Visit
     from mobilenas.runners import Device
 
     archs = [models.get(name, resolution=32, num_classes=4) for name in ("mobilenet_v2_0.35", "mobilenet_v3_small")]
@@ -142,8 +143,8 @@ def readers() -> dict[str, Reader]:
         path = Path(folder) / "x.partial"
         journal = Journal(path, environment)
         for op in list(rows)[:3]:
-            journal.add_op(op, 1.0, 40, 2.0)
-        journal.add_network("net", 100.0, 2.0)
+            journal.add_op(op, Visit(1.0, 2.0, 1.0, 40))
+        journal.add_network("net", Visit(100.0, 2.0, 1.0, 40))
         visited = path.read_bytes()
     return {
         "tflite": Reader("x.tflite", files, a_network, hostile_tflite),

@@ -1,11 +1,12 @@
 """Is int8 faster than float32? Every published network in both, in turn; of those where it is not, op by op.
 
-    python benchmarks/int8_speed.py [NETWORK ...]
+    python benchmarks/int8_speed.py [--device DEVICE] [NETWORK ...]
 
 Networks whose dtypes are nearer than a tenth are timed again with more visits. An op's latency is that of a file that
-holds nothing else.
+holds nothing else. aarch64_emulated counts instructions, which are no time, but are the same on every machine.
 """
 
+import argparse
 import sys
 from typing import Any
 
@@ -15,8 +16,7 @@ from converters import ratio
 from mobilenas import models
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.graph import OpGraph, OpSpec, single_op
-from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol
-from mobilenas.runners.host import HostRunner
+from mobilenas.runners import Device, Failure, Runner, Timing, TimingProtocol, open_runner
 
 DTYPES = ("float32", "int8")
 QUICK = TimingProtocol(visits=7, runs=100, visit_seconds=0.15)
@@ -48,11 +48,11 @@ def op_profile(runner: Runner, graph: OpGraph) -> list[dict[str, Any]]:
             {
                 "op": describe(spec),
                 "count": count,
-                "float32_us": round(count * exact.latency_us, 1),
-                "int8_us": round(count * quantized.latency_us, 1),
+                "float32": round(count * exact.latency_us, 1),
+                "int8": round(count * quantized.latency_us, 1),
             }
         )
-    return sorted(rows, key=lambda row: row["float32_us"] - row["int8_us"])
+    return sorted(rows, key=lambda row: row["float32"] - row["int8"])
 
 
 def describe(spec: OpSpec) -> str:
@@ -70,8 +70,8 @@ def compare(runner: Runner, name: str) -> dict[str, Any]:
         ((exact, quantized),) = both(runner, [graph], CLOSE)
     row = {
         "network": name,
-        "float32_ms": round(exact.latency_ms, 3),
-        "int8_ms": round(quantized.latency_ms, 3),
+        "float32": round(exact.latency_us, 1),
+        "int8": round(quantized.latency_us, 1),
         "int8_over_float32": ratio(quantized, exact),
         "visits": exact.visits,
         "delegates": [exact.delegates, quantized.delegates],
@@ -79,19 +79,26 @@ def compare(runner: Runner, name: str) -> dict[str, Any]:
     print(row, flush=True)
     if row["int8_over_float32"] >= 1:
         profile = op_profile(runner, graph)
-        row["ops"], row["all_ops_us"] = (
-            profile[:SHOWN_OPS],
-            {dtype: round(sum(op[f"{dtype}_us"] for op in profile), 1) for dtype in DTYPES},
-        )
+        row["ops"] = profile[:SHOWN_OPS]
+        row["all_ops"] = {dtype: round(sum(op[dtype] for op in profile), 1) for dtype in DTYPES}
     return row
 
 
 def main() -> None:
-    names = sys.argv[1:] or sorted(models.names(), key=lambda name: models.get(name).graph().macs)
-    with HostRunner(Device.load("host")) as runner:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="host")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK")
+    wanted = parser.parse_args()
+    names = wanted.networks or sorted(models.names(), key=lambda name: models.get(name).graph().macs)
+    with open_runner(Device.load(wanted.device)) as runner:
         rows = [compare(runner, name) for name in names]
+        unit = runner.unit.value
     slower = [row["network"] for row in rows if row["int8_over_float32"] >= 1]
-    record(".".join(["int8_speed", *sys.argv[1:]]), {"networks": len(rows), "int8_not_faster": slower, "rows": rows})
+    device = [wanted.device] if wanted.device != "host" else []
+    record(
+        ".".join(["int8_speed", *device, *wanted.networks]),
+        {"networks": len(rows), "unit": unit, "int8_not_faster": slower, "rows": rows},
+    )
 
 
 if __name__ == "__main__":

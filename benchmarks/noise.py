@@ -17,7 +17,7 @@ import numpy as np
 from _record import record
 
 from mobilenas.graph import OpSpec
-from mobilenas.latency import LatencyTable, Profiler, profiling
+from mobilenas.latency import LatencyTable, Profiler
 from mobilenas.latency import steady as steady_module
 from mobilenas.runners import Device, _local_transport, host, open_runner
 from mobilenas.spaces.mnasnet import MnasNetSpace
@@ -94,7 +94,7 @@ def main() -> None:
     truth, first = profile(ops)
     again, second = profile(ops)
     disturbed, third = profile(ops, SLOW_S)
-    steady_module.OP_DRIFT, profiling.OP_RESPONSE = float("inf"), 0.0  # neither made again nor corrected
+    steady_module.OP_DRIFT, steady_module.OP_RESPONSE = float("inf"), 0.0  # neither made again nor corrected
     host.gate_model = lambda: b""
     blind, fourth = profile(ops, SLOW_S)
     record(

@@ -19,6 +19,7 @@ from mobilenas.graph import BlockSpan, OpGraph
 from mobilenas.latency import SteadyRunner
 from mobilenas.latency.op_key import OpKey, key_of
 from mobilenas.latency.profiling import CHUNK, OP_PROTOCOL, OP_VISITS
+from mobilenas.latency.steady import Visit
 from mobilenas.runners import Device, Failure, open_runner, undisturbed
 
 FILE = RESULTS / "predictor_blocks.float32.1.csv.gz"
@@ -45,7 +46,7 @@ def main() -> None:
     graphs = networks(40, 120, 60)
     distinct = {key: part for graph in graphs.values() for key, part in blocks(graph)}
     keys = list(distinct)
-    visits: dict[OpKey, list[tuple[float, float]]] = {key: [] for key in keys}
+    visits: dict[OpKey, list[Visit]] = {key: [] for key in keys}
     with open_runner(Device.load("host")) as runner:
         steady = SteadyRunner(runner)
         for number in range(OP_VISITS):
@@ -55,11 +56,12 @@ def main() -> None:
                 for key, timing in zip(chunk, steady.visit(files, OP_PROTOCOL, steady.block), strict=True):
                     if isinstance(timing, Failure):
                         raise SystemExit(f"{key}: {timing.reason}")
-                    visits[key].append((timing.latency_us, timing.beside_us))
+                    visits[key].append(Visit.of(timing))
                 print(f"\rvisit {number + 1}: {start + len(chunk)}/{len(keys)} blocks", end="", flush=True)
-    usual_us = steady.block.usual_us
+    slowness = steady.slowness(list(visits.values()), steady.block)
     block_us = {
-        key: undisturbed([us for us, _ in v], [beside / usual_us for _, beside in v]) for key, v in visits.items()
+        key: undisturbed([visit.us for visit in seen], factors)
+        for (key, seen), factors in zip(visits.items(), slowness, strict=True)
     }
     with gzip.open(FILE, "wt", newline="") as file:
         writer = csv.writer(file)

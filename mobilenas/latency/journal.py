@@ -9,6 +9,7 @@ from typing import Any
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
 from mobilenas.latency.op_columns import read_op, write_op
+from mobilenas.latency.steady import Visit
 from mobilenas.storage import set_aside
 
 
@@ -31,8 +32,8 @@ class Journal:
     """
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
-        self.ops: dict[OpSpec, list[tuple[float, int, float]]] = {}
-        self.networks: dict[str, list[tuple[float, float]]] = {}
+        self.ops: dict[OpSpec, list[Visit]] = {}
+        self.networks: dict[str, list[Visit]] = {}
         self.aside: Path | None = None
         self._path = path
         if not self._read(dict(environment)):
@@ -40,15 +41,15 @@ class Journal:
             self.aside = set_aside(path)
             self._start(dict(environment))
 
-    def add_op(self, op: OpSpec, latency_us: float, runs: int, beside_us: float) -> None:
-        """Writes down one visit of an op, and what the sentinel took beside it."""
-        self._append({"op": write_op(op), "us": latency_us, "runs": runs, "beside_us": beside_us})
-        self.ops.setdefault(op, []).append((latency_us, runs, beside_us))
+    def add_op(self, op: OpSpec, visit: Visit) -> None:
+        """Writes down one visit of an op."""
+        self._append({"op": write_op(op)} | visit._asdict())
+        self.ops.setdefault(op, []).append(visit)
 
-    def add_network(self, name: str, latency_us: float, beside_us: float) -> None:
-        """Writes down one visit of a network, and what the sentinel took beside it."""
-        self._append({"network": name, "us": latency_us, "beside_us": beside_us})
-        self.networks.setdefault(name, []).append((latency_us, beside_us))
+    def add_network(self, name: str, visit: Visit) -> None:
+        """Writes down one visit of a network."""
+        self._append({"network": name} | visit._asdict())
+        self.networks.setdefault(name, []).append(visit)
 
     def remove(self) -> None:
         """Deletes the file: everything in it has gone into the table."""
@@ -75,11 +76,9 @@ class Journal:
 
     def _take(self, line: dict[str, Any]) -> None:
         if "op" in line:
-            op_visit = float(line["us"]), int(line["runs"]), float(line["beside_us"])
-            self.ops.setdefault(read_op([str(column) for column in line["op"]]), []).append(op_visit)
+            self.ops.setdefault(read_op([str(column) for column in line["op"]]), []).append(_visit(line))
         else:
-            visit = float(line["us"]), float(line["beside_us"])
-            self.networks.setdefault(line["network"], []).append(visit)
+            self.networks.setdefault(line["network"], []).append(_visit(line))
 
     def _start(self, environment: dict[str, str]) -> None:
         try:
@@ -95,6 +94,11 @@ class Journal:
                 file.write(json.dumps(line).encode() + b"\n")
         except OSError as error:
             raise InputError(f"cannot write {self._path}: {error.strerror}; free the disk and run it again") from error
+
+
+def _visit(line: Mapping[str, Any]) -> Visit:
+    us, beside_us, slowness = (float(line[name]) for name in ("us", "beside_us", "slowness"))
+    return Visit(us, beside_us, slowness, int(line["runs"]))
 
 
 def _place(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from mobilenas.export import random_weights, write_micro_model, write_tflite
 from mobilenas.export.lowering import FORMS
@@ -18,17 +17,9 @@ from mobilenas.latency.journal import Journal, path_beside
 from mobilenas.latency.overhead import overhead_us
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
-from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner
+from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner, Visit
 from mobilenas.latency.table import LEAST_US, LatencyTable, Measurement
-from mobilenas.runners import (
-    NETWORK_RESPONSE,
-    Device,
-    Failure,
-    Runner,
-    TimingProtocol,
-    response,
-    undisturbed,
-)
+from mobilenas.runners import Device, Failure, Runner, TimingProtocol, undisturbed
 
 Progress = Callable[[int, int], None]
 """Called with the number of visits done and the number of all visits."""
@@ -41,8 +32,6 @@ MOST_VISITS = 6
 """Visits of an op whose fastest two do not agree before."""
 TIGHT, TIGHT_US = 0.03, 0.25
 """Difference between an op's two fastest visits, relative or in microseconds, from which on they agree."""
-OP_RESPONSE = 0.7
-"""Where nothing else is known, ops become slower as this power of what the sentinel beside them does."""
 CHUNK = 32
 """Ops that go to the device in one trip."""
 MOST_COPIES = 32
@@ -195,7 +184,7 @@ class Profiler:
     def _is_settled(self, op: OpSpec) -> bool:
         if str(op) in self.failures:
             return True
-        fastest, second = sorted(us for us, _, _ in self._journal.ops[op])[:2]
+        fastest, second = sorted(visit.us for visit in self._journal.ops[op])[:2]
         return second - fastest <= max(TIGHT * fastest, TIGHT_US)
 
     def _visits(self, op: OpSpec) -> int:
@@ -221,14 +210,14 @@ class Profiler:
             else:
                 overhead_us = min(self.table.info.overhead_us, timing.latency_us)
                 one_us = overhead_us + (timing.latency_us - overhead_us) / n
-                self._journal.add_op(op, one_us, timing.runs, timing.beside_us)
+                self._journal.add_op(op, Visit.of(timing)._replace(us=one_us))
         self._tell(len(chunk) - len(short))
         if short:
             self._visit_chunk(short)
 
     def _copies(self, op: OpSpec) -> int:
         """How often an op must stand in a model to take as long as the device's clock needs; 1 until that is known."""
-        seen_us = self._journal.ops[op][0][0] if op in self._journal.ops else self._short_us.get(op, self._least_us)
+        seen_us = self._journal.ops[op][0].us if op in self._journal.ops else self._short_us.get(op, self._least_us)
         if seen_us >= self._least_us:
             return 1
         return min(MOST_COPIES, math.ceil(self._least_us / max(seen_us, self._least_us / MOST_COPIES)))
@@ -242,7 +231,7 @@ class Profiler:
                 if isinstance(timing, Failure):
                     self.failures[name] = timing.reason
                 else:
-                    self._journal.add_network(name, timing.latency_us, timing.beside_us)
+                    self._journal.add_network(name, Visit.of(timing))
             self._tell(len(chunk))
 
     def _tell(self, visits: int) -> None:
@@ -264,23 +253,26 @@ class Profiler:
 
     def _networks_us(self, names: Iterable[str]) -> dict[str, float]:
         """What networks take, without those that the runtime refused."""
-        visits = {name: np.array(self._journal.networks[name]) for name in names if name in self._journal.networks}
-        power = response(((seen[:, 0], seen[:, 1]) for seen in visits.values()), NETWORK_RESPONSE)
-        usual_us = self.steady.network.usual_us
-        return {name: undisturbed(seen[:, 0], (seen[:, 1] / usual_us) ** power) for name, seen in visits.items()}
+        visits = {name: self._journal.networks[name] for name in names if name in self._journal.networks}
+        slowness = self.steady.slowness(list(visits.values()), self.steady.network)
+        return {
+            name: undisturbed([visit.us for visit in seen], factors)
+            for (name, seen), factors in zip(visits.items(), slowness, strict=True)
+        }
 
     def _measurements(self, ops: Iterable[OpSpec]) -> dict[OpSpec, Measurement]:
         """The rows of ops, without those that the runtime refused."""
-        visits = {op: np.array(self._journal.ops[op]) for op in ops if op in self._journal.ops}
-        power = response(((seen[:, 0], seen[:, 2]) for seen in visits.values()), OP_RESPONSE)
-        return {op: self._measurement(seen, power) for op, seen in visits.items()}
+        visits = {op: self._journal.ops[op] for op in ops if op in self._journal.ops}
+        slowness = self.steady.slowness(list(visits.values()), self.steady.block)
+        return {
+            op: self._measurement(seen, factors) for (op, seen), factors in zip(visits.items(), slowness, strict=True)
+        }
 
-    def _measurement(self, visits: npt.NDArray[np.float64], power: float) -> Measurement:
-        times_us, runs, beside_us = visits.T
-        slowness = (beside_us / self.steady.block.usual_us) ** power
+    def _measurement(self, visits: Sequence[Visit], slowness: Sequence[float]) -> Measurement:
+        times_us = [visit.us for visit in visits]
         low, high = np.percentile(times_us, [25, 75])
         marginal_us = max(undisturbed(times_us, slowness) - self.table.info.overhead_us, LEAST_US)
-        return Measurement(marginal_us, float(high - low) / 2, int(runs.sum()), len(visits))
+        return Measurement(marginal_us, float(high - low) / 2, sum(visit.runs for visit in visits), len(visits))
 
 
 def _version() -> str:

@@ -16,8 +16,6 @@ MOST_SLOWNESS = 1.25
 """No more is taken off: a device beyond it cannot be measured, and small networks feel less than the reference."""
 PRIOR_WEIGHT = 0.3
 """Of what is believed of a response before anything was seen: as ten pairs of visits with 3 % between them."""
-NETWORK_RESPONSE = 1.0
-"""How networks respond to a reference network where nothing else is known: as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,18 +193,16 @@ class Timing:
         )
 
     @classmethod
-    def merged(cls, timings: Sequence["Timing"], usual_us: float = 0.0, *, power: float = NETWORK_RESPONSE) -> "Timing":
+    def merged(cls, timings: Sequence["Timing"], slowness: Sequence[float] = ()) -> "Timing":
         """One timing from several of one visit each.
 
         Args:
             timings: One or more.
-            usual_us: What the reference network usually takes; 0 where none ran.
-            power: Its `response` to that network.
+            slowness: How many times its usual time the model took in each visit, where anything tells.
         """
-        if len(timings) == 1 and not usual_us:
+        if len(timings) == 1 and not slowness:
             return timings[0]
         visit_us = [us for timing in timings for us in timing.visit_us]
-        slowness = [(timing.beside_us / usual_us) ** power for timing in timings] if usual_us else []
         low, high = np.percentile(visit_us, [25, 75])
         p10_us = [timing.p10_us for timing in timings if timing.p10_us is not None]
         p90_us = [timing.p90_us for timing in timings if timing.p90_us is not None]

@@ -8,7 +8,7 @@ from fake_runner import FakeRunner, latency_us
 from mobilenas.errors import DeviceError
 from mobilenas.latency import SteadyRunner
 from mobilenas.latency import steady as steady_module
-from mobilenas.latency.steady import NETWORK_CHUNK, NETWORK_STRIDE
+from mobilenas.latency.steady import NETWORK_CHUNK, NETWORK_STRIDE, Visit
 from mobilenas.runners import Failure, Patience, Timing, TimingProtocol, open_runner
 
 FILES = [bytes([65 + i]) * 1000 * (i + 1) for i in range(NETWORK_CHUNK + 1)]
@@ -112,6 +112,24 @@ def test_what_is_left_of_a_disturbance_is_taken_off_a_networks_latency(fake_devi
     assert [t.latency_us for t in timings] == pytest.approx([latency_us(file) for file in FILES])
     assert [t.visit_us[0] for t in timings] == pytest.approx([1.25 * latency_us(file) for file in FILES])
     assert "25 % slower" in runner.drift()
+
+
+def test_behind_a_gate_networks_follow_a_slow_sentinel_by_half_and_ops_not_at_all(fake_device, pauses, monkeypatch):
+    """Without a gate they follow as much as their visits say: here as its cube root; by itself a visit says nothing."""
+    runner = steady(fake_device, block_us=100.0, network_us=1000.0)
+    networks = [[Visit(50.0, 1000.0, 1.0, 5), Visit(100.0, 8000.0, 1.0, 5)] for _ in range(9)]
+    one_op = [[Visit(7.0, 144.0, 1.0, 5)]]
+    assert runner.slowness(networks, runner.network) == [[1.0, pytest.approx(2.0)]] * 9
+    assert runner.slowness(one_op, runner.block) == [[pytest.approx(1.44**steady_module.OP_RESPONSE)]]
+    monkeypatch.setattr(FakeRunner, "gate_us", 30.0)
+    assert runner.slowness(networks, runner.network) == [[1.0, pytest.approx(8**0.5)]] * 9
+    assert runner.slowness(one_op, runner.block) == [[1.0]]
+
+
+def test_how_slow_the_gate_was_counts_in_full(fake_device, pauses, monkeypatch):
+    monkeypatch.setattr(FakeRunner, "gate_us", 30.0)
+    runner = steady(fake_device, network_us=1000.0)
+    assert runner.slowness([[Visit(50.0, 1210.0, 1.3, 5)], []], runner.network) == [[pytest.approx(1.3 * 1.1)], []]
 
 
 def test_a_sentinel_in_no_quiet_moment_does_not_become_the_usual_one(fake_device, pauses):

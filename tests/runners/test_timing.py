@@ -1,7 +1,5 @@
 """Timing arithmetic and the bounds of a protocol."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -38,10 +36,8 @@ def test_of_visits_beside_a_reference_the_quieter_half_counts_at_the_references_
 
 
 def test_merged_beside_a_reference():
-    apart = [
-        replace(Timing.from_visits([[us] * 5], delegates=1), beside_us=by) for us, by in ((10, 5), (12, 6), (9, 5))
-    ]
-    merged = Timing.merged(apart, usual_us=5.0)
+    apart = [Timing.from_visits([[us] * 5], delegates=1) for us in (10, 12, 9)]
+    merged = Timing.merged(apart, [1.0, 1.2, 1.0])
     assert merged.latency_us == pytest.approx(9.25)
     assert merged.visit_us == (10, 12, 9)
     assert merged.seen_us == merged.latency_us
@@ -49,8 +45,8 @@ def test_merged_beside_a_reference():
 
 def test_no_more_is_promised_than_was_seen():
     """A reference that is slow by a quarter: the latency is corrected, what may be promised is not."""
-    slow = [replace(Timing.from_visits([[us] * 5], delegates=1), beside_us=6.25) for us in (10, 12, 11)]
-    merged = Timing.merged(slow, usual_us=5.0)
+    slow = [Timing.from_visits([[us] * 5], delegates=1) for us in (10, 12, 11)]
+    merged = Timing.merged(slow, [1.25] * 3)
     assert merged.latency_us == pytest.approx(8.4)  # the lower quartile of 8 and 9.6
     assert merged.seen_us == merged.p10_us == pytest.approx(10.2)
 
