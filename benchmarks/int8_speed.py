@@ -1,6 +1,6 @@
 """Is int8 faster than float32? Every published network in both, in turn; of those where it is not, op by op.
 
-    python benchmarks/int8_speed.py [--device DEVICE] [NETWORK ...]
+    python benchmarks/int8_speed.py [--device DEVICE] [--most-mmacs MILLIONS] [NETWORK ...]
 
 Networks whose dtypes are nearer than a tenth are timed again with more visits. An op's latency is that of a file that
 holds nothing else. aarch64_emulated counts instructions, which are no time, but are the same on every machine.
@@ -87,16 +87,19 @@ def compare(runner: Runner, name: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="host")
+    parser.add_argument("--most-mmacs", type=float, default=float("inf"), help="leave larger networks out")
     parser.add_argument("networks", nargs="*", metavar="NETWORK")
     wanted = parser.parse_args()
-    names = wanted.networks or sorted(models.names(), key=lambda name: models.get(name).graph().macs)
-    with open_runner(Device.load(wanted.device)) as runner:
+    macs = {name: models.get(name).graph().macs for name in wanted.networks or models.names()}
+    names = sorted((name for name in macs if macs[name] <= 1e6 * wanted.most_mmacs), key=lambda name: macs[name])
+    device = Device.load(wanted.device)
+    with open_runner(device) as runner:
         rows = [compare(runner, name) for name in names]
         unit = runner.unit.value
     slower = [row["network"] for row in rows if row["int8_over_float32"] >= 1]
-    device = [wanted.device] if wanted.device != "host" else []
+    named = [device.name] if device.name != "host" else []
     record(
-        ".".join(["int8_speed", *device, *wanted.networks]),
+        ".".join(["int8_speed", *named, *wanted.networks]),
         {"networks": len(rows), "unit": unit, "int8_not_faster": slower, "rows": rows},
     )
 

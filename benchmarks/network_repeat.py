@@ -30,6 +30,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--visits", type=int, default=14)
     visits = parser.parse_args().visits
+    if visits < 2:
+        parser.error("--visits must be 2 or more: half of them make one figure")
     device = Device.load("host")
     table = load_table(device, "float32")
     if table is None:
@@ -37,6 +39,8 @@ def main() -> None:
     graphs = networks_for(MnasNetSpace(resolution=224))
     known_us = {each.name: each.measured_us + table.info.overhead_us for each in table.networks if each.name in graphs}
     names = list(known_us)
+    if not names:
+        raise SystemExit("host's float32 table was not calibrated on the MnasNet space; run: mobilenas profile --fresh")
     files = [write_tflite(graphs[name], random_weights(graphs[name])) for name in names]
     seen: dict[str, list[Visit]] = {name: [] for name in names}
     with open_runner(device) as runner:

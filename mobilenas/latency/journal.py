@@ -1,6 +1,7 @@
 """The journal of a profiling run: every visit is on disk before the next begins."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,11 +36,11 @@ class Journal:
         self.ops: dict[OpSpec, list[Visit]] = {}
         self.networks: dict[str, list[Visit]] = {}
         self.aside: Path | None = None
-        self._path = path
-        if not self._read(dict(environment)):
+        self._path, self._environment = path, dict(environment)
+        if not self._read():
             self.ops, self.networks = {}, {}
             self.aside = set_aside(path)
-            self._start(dict(environment))
+            self._start()
 
     def add_op(self, op: OpSpec, visit: Visit) -> None:
         """Writes down one visit of an op."""
@@ -52,10 +53,10 @@ class Journal:
         self.networks.setdefault(name, []).append(visit)
 
     def remove(self) -> None:
-        """Deletes the file: everything in it has gone into the table."""
+        """Deletes the file: everything in it has gone into the table. What comes after begins a new one."""
         self._path.unlink(missing_ok=True)
 
-    def _read(self, environment: dict[str, str]) -> bool:
+    def _read(self) -> bool:
         """Whether the file is a journal of this environment; its visits are taken over."""
         try:
             data = self._path.read_bytes()
@@ -64,7 +65,7 @@ class Journal:
         whole = data[: data.rfind(b"\n") + 1]
         try:
             lines = [json.loads(line) for line in whole.splitlines()]
-            if not lines or _place(lines[0]["environment"]) != _place(environment):
+            if not lines or _place(lines[0]["environment"]) != _place(self._environment):
                 return False
             for line in lines[1:]:
                 self._take(line)
@@ -80,15 +81,20 @@ class Journal:
         else:
             self.networks.setdefault(line["network"], []).append(_visit(line))
 
-    def _start(self, environment: dict[str, str]) -> None:
+    def _start(self) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_bytes(b"")
         except OSError as error:
             raise InputError(f"cannot write {self._path}: {error.strerror}; set MOBILENAS_HOME") from error
-        self._append({"environment": environment})
+        self._write({"environment": self._environment})
 
     def _append(self, line: dict[str, Any]) -> None:
+        if not self._path.exists():
+            self._start()
+        self._write(line)
+
+    def _write(self, line: dict[str, Any]) -> None:
         try:
             with self._path.open("ab") as file:
                 file.write(json.dumps(line).encode() + b"\n")
@@ -97,8 +103,11 @@ class Journal:
 
 
 def _visit(line: Mapping[str, Any]) -> Visit:
-    us, beside_us, slowness = (float(line[name]) for name in ("us", "beside_us", "slowness"))
-    return Visit(us, beside_us, slowness, int(line["runs"]))
+    """A line's visit; journals of before did not say how slow the gate was, and of networks not how many runs."""
+    us, beside_us, slowness = float(line["us"]), float(line["beside_us"]), float(line.get("slowness", 1.0))
+    if not (us >= 0 and beside_us > 0 and slowness >= 1 and math.isfinite(us + beside_us + slowness)):
+        raise ValueError(f"no visit takes {us:g} beside {beside_us:g}")
+    return Visit(us, beside_us, slowness, int(line.get("runs", 0)))
 
 
 def _place(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -90,6 +90,8 @@ class Profiler:
         self._path, self._progress = path, progress or (lambda done, total: None)
         self._journal = Journal(path_beside(path), {**environment, "forms": str(FORMS)})
         self.set_aside = self._journal.aside
+        for sentinel, visits in ((self.steady.block, self._journal.ops), (self.steady.network, self._journal.networks)):
+            sentinel.remember(visit for seen in visits.values() for visit in seen)
         self._done, self._total = 0, 0
 
     def measure(

@@ -1,7 +1,7 @@
 """SteadyRunner: visits that a disturbance spoilt are made again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import NamedTuple, Self
@@ -52,7 +52,7 @@ class Visit(NamedTuple):
         beside_us: What the sentinel took beside it.
         slowness: How many times its best the processor took, as the runner's gate saw; 1 in quiet moments, and where
             there is no gate.
-        runs: How many the latency is of.
+        runs: How many it had, quiet or not.
     """
 
     us: float
@@ -101,6 +101,10 @@ class Sentinel:
     def usual_us(self) -> float:
         """Its usual time, of an earlier session where there was one."""
         return self.known_us or self.session_us
+
+    def remember(self, visits: Iterable[Visit]) -> None:
+        """Takes over what it took beside visits that an interrupted session made in quiet moments."""
+        self.quiet_us.extend(visit.beside_us for visit in visits if visit.slowness == 1)
 
     def add(self, timing: Timing) -> float:
         """Keeps a timing; gives what the sentinel would have taken in a quiet moment.
@@ -213,12 +217,15 @@ class SteadyRunner:
         Without a gate the visits themselves tell how models respond to what slows the sentinel down. Behind one they
         do not: what is left in quiet moments is mostly each model's own noise.
         """
-        if self._runner.gate_us:
+        if self.gate_us:
             power = sentinel.gated_response
         else:
             pairs = (([each.us for each in seen], [each.beside_us for each in seen]) for seen in models)
             power = response(pairs, sentinel.response)
-        return [[each.slowness * (each.beside_us / sentinel.usual_us) ** power for each in seen] for seen in models]
+        usual_us = sentinel.usual_us
+        if not usual_us:
+            return [[each.slowness for each in seen] for seen in models]
+        return [[each.slowness * (each.beside_us / usual_us) ** power for each in seen] for seen in models]
 
     def _check_recovered(self, slowest_us: float, sentinel: Sentinel) -> None:
         drift = slowest_us / sentinel.usual_us if sentinel.usual_us else 1.0

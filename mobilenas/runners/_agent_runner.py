@@ -63,12 +63,11 @@ class AgentRunner(Runner):
     def environment(self) -> Mapping[str, str]:
         """What the agent says of the device."""
         hello = self._hello
-        among = "one of cores" if self._device.threads < len(hello["cores"] or ()) else "cores"
         return {
             "cpu": hello["cpu"],
             "runtime": f"{hello['runtime']} {hello['runtime_version']}",
             "threads": str(self._device.threads),
-            "pinning": f"{among} {hello['cores']}" if hello["cores"] else "none",
+            "pinning": f"cores {hello['cores']}" if hello["cores"] else "none",
             "governor": hello["governor"],
         }
 

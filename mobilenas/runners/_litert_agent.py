@@ -22,7 +22,6 @@ An answer with "error" says what went wrong.
 import collections
 import contextlib
 import gc
-import itertools
 import json
 import mmap
 import os
@@ -46,8 +45,6 @@ NORMAL = np.random.RandomState(0).standard_normal(65521).astype(np.float32)
 QUIET = 1.05
 """Times its best that the gate may take in a quiet moment."""
 BURST_NS, WINDOW_NS, FIRST_LOOKS_NS = 5 * 10**6, 20 * 10**9, 3 * 10**8
-LOOKS = 10
-"""So often the gate is slow in a row, about a millisecond, before it is tried on another processor."""
 LEAST_RUNS = 5
 ENOUGH = 0.15
 """Of a visit's time, what is enough where all of it was quiet."""
@@ -63,11 +60,10 @@ class Agent:
         self.clock, self.ticks = time.perf_counter_ns, 1000
         self.open_id, self.open_interpreter = None, None
         self.gate = None
-        self.alike = []
 
     def hello(self, request, payload):
         self.threads = request["threads"]
-        cores, self.alike = pin(self.threads) if request["pin"] else (None, [])
+        cores = pin(self.threads) if request["pin"] else None
         if request["counter"]:
             self.clock, self.ticks = counter(request["counter"]), 1
         return {
@@ -75,7 +71,7 @@ class Agent:
             "runtime_version": getattr(runtime, "__version__", "unknown"),
             "python": platform.python_version(),
             "cpu": cpu(),
-            "cores": self.alike or cores,
+            "cores": cores,
             "governor": governor(cores),
         }, b""
 
@@ -92,7 +88,7 @@ class Agent:
         self.models["gate"] = payload
         interpreter = self.interpreter("gate")
         fill_inputs(interpreter)
-        self.gate = Gate(bare_invoke(interpreter), mover(self.alike))
+        self.gate = Gate(bare_invoke(interpreter))
         return {}, b""
 
     def visit(self, request, payload):
@@ -154,22 +150,15 @@ class Gate:
 
     Its best is the fastest of the last twenty seconds: a processor that throttles has a new one after that. What an
     earlier session knows to be faster, `usual_ns`, takes its place: else one that begins while others use the processor
-    takes that for its best. Where it waits, `move` takes it to another processor from time to time.
+    takes that for its best.
     """
 
-    def __init__(self, invoke, move=None):
-        self.invoke, self.move, self.usual_ns, self.looks = invoke, move, 0.0, 0
+    def __init__(self, invoke):
+        self.invoke, self.usual_ns = invoke, 0.0
         self.fastest = collections.deque()  # (when, what it took), the fastest first, each faster than all before it
         end = time.perf_counter_ns() + FIRST_LOOKS_NS
         while time.perf_counter_ns() < end:
-            self.look_again()
-
-    def look_again(self):
-        """How slow it is now, after it was slow: the processor may be another, which others may not use."""
-        self.looks += 1
-        if self.move is not None and self.looks % LOOKS == 0:
-            self.move()
-        return self.slowness()
+            self.slowness()
 
     def slowness(self):
         """How many times its best it takes now: the faster of two runs, since the first finds its data away."""
@@ -206,7 +195,7 @@ def watched_runs(gate, invoke, request):
     while True:
         passed = clock() - start - quiet_ns
         if before > QUIET and passed < wait_ns:
-            before = gate.look_again()
+            before = gate.slowness()
             continue
         times = burst(clock, invoke, request["runs"])
         after = gate.slowness()
@@ -342,41 +331,15 @@ def tensor(detail):
 
 
 def pin(threads):
-    """Binds this process to its last `threads` processors; gives them, and those that one thread may move among.
-
-    (None, none) where the system cannot.
-    """
+    """Binds this process to its last `threads` processors; None where the system cannot."""
     if not hasattr(os, "sched_setaffinity"):
-        return None, []
-    try:
-        allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, allowed[-threads:])
-        cores = sorted(os.sched_getaffinity(0))
-    except OSError:
-        return None, []
-    return cores, [core for core in allowed if threads == 1 and top_speed(core) == top_speed(cores[0])]
-
-
-def mover(cores):
-    """What takes this process to the next of some processors; None where there is only one."""
-    if len(cores) < 2:
         return None
-    turn = itertools.cycle(cores)
-
-    def move():
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {next(turn)})
-
-    return move
-
-
-def top_speed(core):
-    """What the system says that tells fast processors from slow ones; nothing where it says nothing."""
-    said = []
-    for name in ("cpufreq/cpuinfo_max_freq", "cpu_capacity"):
-        with contextlib.suppress(OSError), open("/sys/devices/system/cpu/cpu%d/%s" % (core, name)) as file:
-            said.append(file.read().strip())
-    return said
+    try:
+        cores = sorted(os.sched_getaffinity(0))[-threads:]
+        os.sched_setaffinity(0, cores)
+        return sorted(os.sched_getaffinity(0))
+    except OSError:
+        return None
 
 
 def cpu():

@@ -1,7 +1,9 @@
 """Profiling on a device whose truth is known: resume, disturbance, failures, calibration."""
 
 import json
+import math
 import re
+import sys
 from dataclasses import replace
 
 import fake_runner
@@ -154,6 +156,57 @@ def test_a_journal_goes_on_where_only_what_the_system_chooses_has_changed(fake_d
     profiler = profile(fake_device, progress=lambda *counts: told.append(counts))
     assert profiler.set_aside is None
     assert told[0][0] > len(rest)
+
+
+def test_a_first_profile_that_had_made_all_its_visits_ends_as_if_undisturbed(fake_device, monkeypatch):
+    """Killed before it saved its table; nothing is left to visit, so that no sentinel is timed."""
+    networks = calibration_networks(MnasNetSpace(resolution=32, num_classes=10), count=6)
+    whole = profile(fake_device, OPS[:5], networks).table
+    table_path(fake_device, "float32").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(LatencyTable, "save", lambda self, path: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            profile(fake_device, OPS[:5], networks)
+    FakeRunner.calls.clear()
+    resumed = profile(fake_device, OPS[:5], networks).table
+    assert FakeRunner.calls == [2]  # the overhead only
+    assert dict(resumed) == dict(whole)
+    assert resumed.networks == whole.networks
+    assert resumed.info.usual_us == whole.info.usual_us
+
+
+def test_a_journal_begins_anew_after_a_table_was_saved(fake_device):
+    path = table_path(fake_device, "float32")
+    with open_runner(fake_device) as runner:
+        profiler = Profiler(device=fake_device, dtype="float32", runner=runner, path=path)
+        profiler.measure(OPS[:2])
+        FakeRunner.lose_after = len(FakeRunner.calls) + 1
+        with pytest.raises(DeviceError, match="cable"):
+            profiler.measure(OPS[2:4])
+    FakeRunner.lose_after = 10**9
+    FakeRunner.calls.clear()
+    assert profile(fake_device, OPS[:4]).set_aside is None
+    assert FakeRunner.calls == [2 + 2]
+    assert [row.visits for row in load_table(fake_device, "float32").values()] == [OP_VISITS] * 4
+
+
+def test_a_journal_of_before_has_no_slowness(fake_device):
+    partial = interrupted(fake_device)
+    first, *rest = map(json.loads, partial.read_text().splitlines())
+    lines = [first, *({key: value for key, value in line.items() if key != "slowness"} for line in rest)]
+    partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert profile(fake_device).set_aside is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("us", -1.0), ("us", math.nan), ("beside_us", 0.0), ("beside_us", math.inf), ("slowness", 0.5)]
+)
+def test_a_journal_with_impossible_figures_is_set_aside(fake_device, key, value):
+    partial = interrupted(fake_device)
+    lines = [json.loads(line) for line in partial.read_text().splitlines()]
+    lines[1][key] = value
+    partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert profile(fake_device).set_aside is not None
 
 
 def test_a_slow_episode_is_noticed_and_its_visits_are_made_again(fake_device):

@@ -11,17 +11,14 @@ GATE_NS, MODEL_NS = 30_000, 200_000
 
 
 class Machine:
-    """A clock, a gate and a model; all takes `factor` times as long in the disturbed stretches of processor 0."""
+    """A clock, a gate and a model; everything takes `factor` times as long in the disturbed stretches."""
 
     def __init__(self, *disturbed_s, factor=1.6):
-        self.now, self.disturbed_s, self.factor, self.processor = 0, disturbed_s, factor, 0
+        self.now, self.disturbed_s, self.factor = 0, disturbed_s, factor
         self.clock = types.SimpleNamespace(perf_counter_ns=lambda: self.now)
 
     def slow(self):
-        return self.processor == 0 and any(begin <= self.now / 1e9 < end for begin, end in self.disturbed_s)
-
-    def move(self):
-        self.processor = 1 - self.processor
+        return any(begin <= self.now / 1e9 < end for begin, end in self.disturbed_s)
 
     def takes(self, ns):
         def invoke():
@@ -61,37 +58,6 @@ def test_runs_wait_for_a_quiet_moment(on):
     assert slowness == 1.0
     assert set(quiet) == {MODEL_NS}
     assert waited_ns == pytest.approx(0.6e9, rel=0.01)
-
-
-def test_runs_move_to_a_processor_that_nobody_else_uses(on):
-    machine, gate = on((0.5, 100))
-    gate.move, machine.now = machine.move, int(0.6e9)
-    _, quiet, slowness, waited_ns = agent.watched_runs(gate, machine.takes(MODEL_NS), request())
-    assert slowness == 1.0
-    assert set(quiet) == {MODEL_NS}
-    assert waited_ns < 3e6
-    assert machine.processor == 1
-
-
-def test_runs_stay_where_it_is_quiet(on):
-    machine, gate = on()
-    gate.move = lambda: pytest.fail("moved")
-    agent.watched_runs(gate, machine.takes(MODEL_NS), request())
-
-
-def test_one_thread_moves_among_processors_of_the_same_speed(monkeypatch):
-    bound = []
-    monkeypatch.setattr(agent.os, "sched_setaffinity", lambda _, cores: bound.append(set(cores)), raising=False)
-    monkeypatch.setattr(agent.os, "sched_getaffinity", lambda _: bound[-1] if bound else {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(agent, "top_speed", lambda core: "slow" if core < 2 else "fast")
-    assert agent.pin(1) == ([3], [2, 3])
-    move = agent.mover([2, 3])
-    for _ in range(3):
-        move()
-    assert bound == [{3}, {2}, {3}, {2}]
-    bound.clear()
-    assert agent.pin(2) == ([2, 3], [])
-    assert agent.mover([]) is agent.mover([3]) is None
 
 
 def test_bursts_that_a_disturbance_cut_into_do_not_count(on):
