@@ -1,7 +1,8 @@
 """delegation_warnings: which operators XNNPACK leaves to slow kernels, and what to use instead."""
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mobilenas.export.constants import KERNEL_AXES
 from mobilenas.export.lowering import MAX_CONCATENATED
@@ -127,6 +128,30 @@ def _sharpened(wiring: Wiring, operator: FileOperator) -> str:
     return "" if operator.options.get("beta") == 1.0 else "MUL by its beta, then a SOFTMAX of beta 1"
 
 
+def _beyond(low: int, high: int, ratios: Sequence[float]) -> str:
+    fits = all(2.0**low <= ratio < 2.0**high for ratio in ratios)
+    return "" if fits else "ranges of inputs and output that are nearer to each other: calibrate on more images"
+
+
+def _scales(wiring: Wiring, operator: FileOperator) -> tuple[list[float], float]:
+    """Of the operands that are quantized, and of the output; (none, 1) where one is not, or has several."""
+    tensors = [wiring.file.tensors[tensor] for tensor in (*operator.inputs, *operator.outputs) if tensor >= 0]
+    if any(tensor.type not in QUANTIZED or len(tensor.scale) != 1 or tensor.scale[0] <= 0 for tensor in tensors):
+        return [], 1.0
+    return [tensor.scale[0] for tensor in tensors[:-1]], tensors[-1].scale[0]
+
+
+def _unequal(wiring: Wiring, operator: FileOperator) -> str:
+    """XNNPACK adds in fixed point, to which scales far apart do not fit."""
+    inputs, output = _scales(wiring, operator)
+    return _beyond(-10, 8, [scale / output for scale in inputs])
+
+
+def _unequal_product(wiring: Wiring, operator: FileOperator) -> str:
+    inputs, output = _scales(wiring, operator)
+    return _beyond(-16, 8, [math.prod(inputs) / output])
+
+
 _ANYWHERE: dict[str, Rule] = {
     **dict.fromkeys(POOLS, _skipping),
     "PAD": _wide,
@@ -146,6 +171,8 @@ _IN_INT8: dict[str, Rule] = {
     "SOFTMAX": _always("end with the scores; the largest is the same, and the app can take the softmax of them"),
     "DIV": _always("MUL with the reciprocal"),
     "QUANTIZE": _retyped,
+    **dict.fromkeys(("ADD", "SUB"), _unequal),
+    "MUL": _unequal_product,
     **dict.fromkeys(("RESHAPE", "CONCATENATION"), _rescaled),
 }
 """By the operator's code; tests hold both tables to what LiteRT does."""

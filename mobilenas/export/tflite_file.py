@@ -126,6 +126,7 @@ class TfliteFile:
         tensors, operators: Its parts.
         inputs, outputs: Numbers of tensors.
         buffers: (first byte, size) of each buffer.
+        subgraphs: How many there are.
     """
 
     data: bytes
@@ -134,6 +135,7 @@ class TfliteFile:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     buffers: tuple[tuple[int, int], ...]
+    subgraphs: int = 1
 
     @classmethod
     def parse(cls, data: bytes) -> "TfliteFile":
@@ -159,6 +161,7 @@ class TfliteFile:
             inputs=subgraph.numbers(1, "i", MAX_OPERANDS),
             outputs=subgraph.numbers(2, "i", MAX_OPERANDS),
             buffers=tuple(_buffer(table) for table in model.tables(4, MAX_PARTS)),
+            subgraphs=len(subgraphs),
         )
         found._check_numbers()
         return found
@@ -233,13 +236,14 @@ def _operator(table: FlatbufferTable, codes: list[str]) -> FileOperator:
         name: options.number(number, kind, default) if options else default
         for name, (number, kind, default) in fields.items()
     }
-    return FileOperator(code, inputs, outputs, {name: _option(name, value) for name, value in values.items()})
+    return FileOperator(code, inputs, outputs, {name: option(name, value) for name, value in values.items()})
 
 
-def _option(name: str, value: int) -> object:
-    if name == "padding":
+def option(name: str, value: object) -> object:
+    """The value of an option as `TfliteOp.options` has it, by the number that stands in a file."""
+    if isinstance(value, int) and name == "padding":
         return _PADDINGS.get(value, f"padding {value}")
-    if name == "fusedActivationFunction":
+    if isinstance(value, int) and name == "fusedActivationFunction":
         return _ACTIVATIONS.get(value, f"activation {value}")
     return value
 

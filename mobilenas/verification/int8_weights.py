@@ -28,8 +28,11 @@ BIAS_SHARE, BIAS_RANGE, BIAS_STEPS = 0.5, 0.05, 30.0
 The largest of a share of them, a share of the output's range, and what so many steps of the input come to after the
 weights.
 """
-SAME_SIGNS = 0.8
-"""Share of the weights that must keep their sign where they were trained on in int8; other weights keep half."""
+SAME_SIGNS, SAME_SIGNS_OF_A_LAYER, LEAST_SIGNS = 0.8, 0.7, 64
+"""Share of the weights, and of a layer's where it has so many, that must keep their sign where they were trained on in
+int8; other weights keep half."""
+LARGE_STEPS, LARGE_KEPT = 2 * MOST_FACTOR, 0.5
+"""Weights of so many steps are not 0 after any factor of equalisation; what share of a layer's may be, trained on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +78,7 @@ def weights_checks(model: bytes, graph: OpGraph, weights: Weights, *, fine_tuned
         graph: The network.
         weights: Its state dict.
         fine_tuned: Whether it was trained on in int8: then most of all weights together must have the same sign, and
-            biases are not compared.
+            biases are not compared. So must most of each layer's, and few of its large weights may be 0.
     """
     try:
         check_finite(weights)
@@ -87,13 +90,18 @@ def weights_checks(model: bytes, graph: OpGraph, weights: Weights, *, fine_tuned
 
 def _signs_check(layers: Iterator[Layer]) -> Check:
     same = count = 0
+    wanted = f"at least {100 * SAME_SIGNS:g} %, and {100 * SAME_SIGNS_OF_A_LAYER:g} % in each layer"
     for layer in layers:
         kept = (layer.stored != 0) & (layer.steps != 0)
-        same += int((np.sign(layer.stored) == np.sign(layer.steps))[kept].sum())
-        count += int(kept.sum())
+        equal, compared = int((np.sign(layer.stored) == np.sign(layer.steps))[kept].sum()), int(kept.sum())
+        if compared >= LEAST_SIGNS and equal < SAME_SIGNS_OF_A_LAYER * compared:
+            return Check("weights", False, f"{100 * equal / compared:.4g} % in {layer.node.name}", wanted)
+        large = np.abs(layer.steps) >= LARGE_STEPS
+        if (layer.stored[large] != 0).sum() < LARGE_KEPT * large.sum():
+            return Check("weights", False, f"0 for most large weights of {layer.node.name}", wanted)
+        same, count = same + equal, count + compared
     share = same / count if count else 1.0
-    found = f"{100 * share:.4g} % of the signs are the network's"
-    return Check("weights", share >= SAME_SIGNS, found, f"at least {100 * SAME_SIGNS:g} %")
+    return Check("weights", share >= SAME_SIGNS, f"{100 * share:.4g} % of the signs are the network's", wanted)
 
 
 def _rounding_checks(layers: Iterator[Layer], groups: ChannelGroups) -> list[Check]:

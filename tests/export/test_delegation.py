@@ -7,8 +7,10 @@ from ai_edge_litert import schema_py_generated as schema
 from mobilenas import models
 from mobilenas.errors import InputError
 from mobilenas.export import TfliteFile, flatbuffer, random_weights, read_tflite, write_tflite
+from mobilenas.export.delegation import delegation_warnings
 from mobilenas.export.flatbuffer import FlatbufferModel
 from mobilenas.export.quantization import Quantization
+from mobilenas.export.wiring import Wiring
 
 FUSED = {"fusedActivationFunction": "NONE"}
 SHAPE = (1, 8, 8, 4)
@@ -88,6 +90,25 @@ def test_what_is_not_delegated_can_be_timed_apart_as_it_stands(process, code, fo
         assert (apart["operators"], apart["undelegated"]) == ([code], [code])
         (tensor,) = {(tuple(t["shape"]), t["dtype"]) for t in apart["inputs"]}
         assert tensor == (SHAPE, "int8" if quantized else "float32")
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0**-9, 2.0**-11, 2.0**-17, 2.0**7, 2.0**9])
+@pytest.mark.parametrize("code", ["ADD", "SUB", "MUL"])
+def test_scales_far_apart(process, monkeypatch, code, factor):
+    """The output's scale is 0.1, that of one input or of the product so many times that."""
+    monkeypatch.setitem(flatbuffer.OPTIONS, "SUB", "SubOptions")
+    step = Quantization(np.float32([0.1 if code != "MUL" else 1.0]), 0)
+    other, out = Quantization(np.float32([0.1 * factor]), 0), Quantization(np.float32([0.1]), 0)
+    model = FlatbufferModel()
+    inputs = [model.input(SHAPE, "a", step), model.input(SHAPE, "b", other)]
+    pooled = [
+        model.operator("MAX_POOL_2D", [x], SHAPE, pool(1, 1), f"p{i}", quantization)
+        for i, (x, quantization) in enumerate(zip(inputs, (step, other), strict=True))
+    ]
+    data = model.finish([model.operator(code, pooled, SHAPE, FUSED, "op", out)], "a test")
+    undelegated = process.request("inspect", data, timeout_seconds=60)[0]["undelegated"]
+    wiring = Wiring.of(TfliteFile.parse(data))
+    assert bool(delegation_warnings(wiring)) == (code in undelegated), undelegated
 
 
 STRIDES = {"strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}

@@ -157,6 +157,20 @@ def test_what_was_trained_on_is_compared_by_its_signs():
     assert failed(model, graph, random_weights(graph, 1), fine_tuned=True) == ["weights"]
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_other_layer_fails_in_what_was_trained_on(name):
+    graph = network(name)
+    weights = random_weights(graph)
+    assert failed(quantized(graph, weights).write(), graph, weights, fine_tuned=True) == []
+    for layer in [node.weight_name for node in graph.weighted_nodes()][:: len(graph.nodes) // 12]:
+        was = weights[f"{layer}.weight"]
+        for value in (was[::-1], np.zeros_like(was)):
+            other = {**weights, f"{layer}.weight": value}
+            file = write_tflite(graph, other, dtype="int8")
+            (found,) = weights_checks(file, graph, weights, fine_tuned=True)
+            assert not found.passed, (layer, found)
+
+
 def test_weights_that_are_not_finite_fail():
     graph = network()
     weights = random_weights(graph)

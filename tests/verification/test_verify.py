@@ -210,8 +210,9 @@ def test_an_op_replaced(process):
 def test_a_fused_activation_left_out(process):
     weights = random_weights(small("relu"))
     report = verify_file(write_tflite(small("none"), weights), small("relu"), weights, runtime=process)
-    assert "parity" in failed(report)
-    assert "operators" not in failed(report)
+    assert {"operators", "parity"} <= set(failed(report))
+    found = next(check.found for check in report.checks if check.name == "operators")
+    assert "CONV_2D with fusedActivationFunction NONE, not RELU" in found
 
 
 @pytest.mark.parametrize(
@@ -272,8 +273,17 @@ def test_a_file_of_eight_bytes_is_too_short():
     ids=["half", "start", "zeros", "ones"],
 )
 def test_corrupt_bytes(content, process):
-    with pytest.raises(VerificationError, match="LiteRT does not run the file"):
+    """LiteRT is not even asked."""
+    with pytest.raises(InputError, match="damaged"):
         verify_file(content, GRAPH, WEIGHTS, runtime=process)
+
+
+def test_a_tensor_that_no_network_of_this_size_has(process):
+    builder = GraphBuilder((600, 600, 3))
+    graph = builder.finish(builder.max_pool2d(builder.inputs[0], kernel_size=1, name="pool"))
+    huge = write_tflite(graph, {})
+    with pytest.raises(VerificationError, match=r"has the shape \[1, 600, 600, 3\]: more than 16 times"):
+        verify_file(huge, small("relu"), random_weights(small("relu")), runtime=process)
 
 
 def test_every_way_to_cut_or_flip_a_file_is_an_error_or_a_failed_check(process):
