@@ -15,15 +15,13 @@ from _record import record
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.latency.calibration_set import networks_for
 from mobilenas.latency.measuring import steady_runner
-from mobilenas.latency.steady import Visit
+from mobilenas.latency.steady import NETWORK_STRIDE, Visit
 from mobilenas.latency.table import load_table
 from mobilenas.runners import Device, Timing, TimingProtocol, open_runner, undisturbed
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
 PROTOCOL = TimingProtocol(visits=1, runs=200, visit_seconds=0.12)
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
-PER_CALL = 2
-"""Networks between two timings of the sentinel."""
 
 
 def main() -> None:
@@ -46,8 +44,8 @@ def main() -> None:
     with open_runner(device) as runner:
         steady = steady_runner(device, runner)
         for number in range(visits):
-            for start in range(0, len(files), PER_CALL):
-                timings = steady.visit(files[start : start + PER_CALL], PROTOCOL, steady.network)
+            for start in range(0, len(files), NETWORK_STRIDE):
+                timings = steady.visit(files[start : start + NETWORK_STRIDE], PROTOCOL, steady.network)
                 for name, timing in zip(names[start:], timings, strict=False):
                     if not isinstance(timing, Timing):
                         raise SystemExit(f"{name} does not run: {timing.reason}")

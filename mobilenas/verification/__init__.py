@@ -4,7 +4,6 @@ from mobilenas.verification.accuracy import MAX_DROP, Labelled, held_out
 from mobilenas.verification.report import Check, Report
 from mobilenas.verification.verify import (
     LATENCY_PROTOCOL,
-    check_is_tflite,
     inspect_file,
     latency_check,
     measure_file,
@@ -18,7 +17,6 @@ __all__ = [
     "Check",
     "Labelled",
     "Report",
-    "check_is_tflite",
     "held_out",
     "inspect_file",
     "latency_check",

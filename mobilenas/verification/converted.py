@@ -7,6 +7,7 @@ import numpy.typing as npt
 from torch import nn
 
 from mobilenas.errors import InputError
+from mobilenas.export import TfliteFile
 from mobilenas.export.weights import check_finite
 from mobilenas.nn.conversion import answer, converted
 from mobilenas.nn.inference import image_batches
@@ -17,7 +18,6 @@ from mobilenas.verification.parity import agreement_check, parity_check
 from mobilenas.verification.report import Check, Report
 from mobilenas.verification.verify import (
     TIMEOUT_SECONDS,
-    check_is_tflite,
     delegate_words,
     run_model,
     running,
@@ -60,9 +60,9 @@ def verify_converted(model: bytes, foreign: ForeignModule, *, runtime: LiteRTPro
 
     Raises:
         VerificationError: If LiteRT does not load or run the file.
-        InputError: If the file is no TFLite file at all, or the module gives anything but one tensor for an image.
+        InputError: If the file is no TFLite file or damaged, or the module gives anything but one tensor for an image.
     """
-    check_is_tflite(model)
+    TfliteFile.parse(model)  # LiteRT sees no damaged file
     images = np.random.default_rng(0).standard_normal((IMAGES, *foreign.shape)).astype(np.float32)
     with running(runtime) as process:
         found, _ = process.request("inspect", model, timeout_seconds=TIMEOUT_SECONDS)

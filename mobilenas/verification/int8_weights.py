@@ -68,13 +68,13 @@ class _Worst:
         return Check(name, self.share <= 1, self.found, wanted)
 
 
-def weights_checks(model: bytes, graph: OpGraph, weights: Weights, *, fine_tuned: bool = False) -> list[Check]:
+def weights_checks(file: TfliteFile, graph: OpGraph, weights: Weights, *, fine_tuned: bool = False) -> list[Check]:
     """Whether every layer's weights and biases are the network's, but for what `quantize` does to them.
 
     That is rounding, and the factors of equalisation for the weights, and bias correction for the biases.
 
     Args:
-        model: An int8 file with the operators that `lower` gives.
+        file: An int8 file with the operators that `lower` gives.
         graph: The network.
         weights: Its state dict.
         fine_tuned: Whether it was trained on in int8: then most of all weights together must have the same sign, and
@@ -82,7 +82,7 @@ def weights_checks(model: bytes, graph: OpGraph, weights: Weights, *, fine_tuned
     """
     try:
         check_finite(weights)
-        layers = layers_of(TfliteFile.parse(model), graph, weights)
+        layers = layers_of(file, graph, weights)
         return [_signs_check(layers)] if fine_tuned else _rounding_checks(layers, ChannelGroups(graph))
     except InputError as error:
         return [Check("weights", False, str(error), "the network's")]

@@ -40,6 +40,9 @@ def _differences(file: TfliteFile, graph: OpGraph, dtype: str, *, skip: int) -> 
     """In what operators of the right names differ; `skip` stand before those of the network."""
     lowered = ((node.name, op) for node in graph.nodes for op in lower(node.spec, dtype))
     for (name, op), written in zip(lowered, file.operators[skip:], strict=False):
+        if written.code != op.code:
+            yield f"{name}: {written.code} and not {op.code}"
+            return
         for field, value in _options(op).items():
             if written.options[field] != value:
                 yield f"{name}: {op.code} with {field} {written.options[field]}, not {value}"
@@ -76,13 +79,16 @@ def _differs(file: TfliteFile, written: FileOperator, index: int, operand: objec
 
 def _is_off(tensor: Tensor, stored: np.ndarray, wanted: np.ndarray) -> bool:
     """Whether a quantized constant is more than a step from what it should be; what no value reaches is the nearest."""
-    scale = np.asarray(tensor.scale)
-    zero = np.asarray(tensor.zero_point or (0,))
+    scale, zero = np.asarray(tensor.scale), np.asarray(tensor.zero_point or (0,))
+    if stored.dtype.kind not in "iu" or len(zero) not in (1, len(scale)):
+        return True
     if len(scale) > 1:
+        if not 0 <= tensor.axis < stored.ndim or stored.shape[tensor.axis] != len(scale):
+            return True
         shape = [1] * stored.ndim
         shape[tensor.axis] = -1
-        scale, zero = scale.reshape(shape), np.broadcast_to(zero, len(tensor.scale)).reshape(shape)
+        scale, zero = scale.reshape(shape), np.broadcast_to(zero, len(scale)).reshape(shape)
     limits = np.iinfo(stored.dtype)
     lowest, highest = scale * (limits.min - zero), scale * (limits.max - zero)
     real = scale * (stored.astype(np.float64) - zero)
-    return bool((np.abs(real - np.clip(wanted.reshape(stored.shape), lowest, highest)) > 1.001 * scale).any())
+    return not (np.abs(real - np.clip(wanted.reshape(stored.shape), lowest, highest)) <= 1.001 * scale).all()

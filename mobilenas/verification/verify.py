@@ -1,14 +1,13 @@
 """The gate: is an exported file what was promised?"""
 
 import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
 
-from mobilenas.errors import InputError, VerificationError, shorten
+from mobilenas.errors import VerificationError, shorten
 from mobilenas.export import (
     FILE_BYTES,
     Metadata,
@@ -105,7 +104,7 @@ def verify_file(
         checks.append(size_check(model, graph, dtype))
         checks += metadata_checks(lambda: read_metadata(model), metadata)
         if weights is not None and dtype == "int8" and checks[2].passed:
-            checks += weights_checks(model, graph, weights, fine_tuned=fine_tuned)
+            checks += weights_checks(file, graph, weights, fine_tuned=fine_tuned)
         if weights is not None and compare and all(check.passed for check in checks[:2]):
             checks += _value_checks(process, model, graph, weights, dtype, images, labelled, fine_tuned)
     return Report(tuple(checks))
@@ -215,14 +214,6 @@ def latency_check(timing: Timing, target_ms: float) -> Check:
     """
     measured_ms = timing.unit.milliseconds(timing.seen_us)
     return Check("latency", measured_ms <= target_ms, f"{measured_ms:.4g} ms", f"at most {target_ms:g} ms")
-
-
-def check_is_tflite(model: bytes) -> None:
-    """Raises `InputError` for what cannot be a TFLite file: too short, without identifier, or its root outside."""
-    if model[4:8] == b"TFL3" and (len(model) < 16 or struct.unpack("<I", model[:4])[0] >= len(model) - 4):
-        raise InputError(f"not a TFLite file: {len(model)} bytes are too short for one; give a whole .tflite file")
-    if model[4:8] != b"TFL3":
-        raise InputError("not a TFLite file: the identifier TFL3 is missing; give a .tflite file")
 
 
 Tensors = Sequence[Mapping[str, object]]

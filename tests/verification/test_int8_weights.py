@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import graphs
 
 from mobilenas import models
+from mobilenas.errors import InputError
 from mobilenas.export import TfliteFile, folded_network, random_weights, write_tflite
 from mobilenas.graph import GraphBuilder, OpGraph
 from mobilenas.nn import observed_ranges
@@ -28,7 +29,9 @@ def network(name: str = "mobilenet_v3_small") -> OpGraph:
 
 
 def failed(model, graph, weights, **options) -> list[str]:
-    return [check.name for check in weights_checks(model, graph, weights, **options) if not check.passed]
+    return [
+        check.name for check in weights_checks(TfliteFile.parse(model), graph, weights, **options) if not check.passed
+    ]
 
 
 def quantized(graph: OpGraph, weights) -> Quantized:
@@ -45,7 +48,7 @@ def test_rounding_equalisation_and_bias_correction_pass(name):
     graph = network(name)
     weights = random_weights(graph)
     for model in (write_tflite(graph, weights, dtype="int8"), quantized(graph, weights).write()):
-        found, biases = weights_checks(model, graph, weights)
+        found, biases = weights_checks(TfliteFile.parse(model), graph, weights)
         assert found.passed
         assert biases.passed
         assert 0.9 < float(found.found.split()[0]) < 1.2  # of what rounding makes
@@ -167,7 +170,7 @@ def test_one_other_layer_fails_in_what_was_trained_on(name):
         for value in (was[::-1], np.zeros_like(was)):
             other = {**weights, f"{layer}.weight": value}
             file = write_tflite(graph, other, dtype="int8")
-            (found,) = weights_checks(file, graph, weights, fine_tuned=True)
+            (found,) = weights_checks(TfliteFile.parse(file), graph, weights, fine_tuned=True)
             assert not found.passed, (layer, found)
 
 
@@ -176,7 +179,7 @@ def test_weights_that_are_not_finite_fail():
     weights = random_weights(graph)
     model = write_tflite(graph, weights, dtype="int8")
     weights["head.classifier.weight"][3, 5] = np.nan
-    (check,) = weights_checks(model, graph, weights)
+    (check,) = weights_checks(TfliteFile.parse(model), graph, weights)
     assert not check.passed
     assert "head.classifier" in check.found
 
@@ -207,7 +210,7 @@ def test_weights_in_float32_that_are_not_finite_fail(value):
     start, _ = file.buffers[file.tensors[operator.inputs[1]].buffer]
     broken = bytearray(model)
     broken[start + 8 : start + 12] = value.tobytes()
-    (check,) = weights_checks(bytes(broken), graph, weights)
+    (check,) = weights_checks(TfliteFile.parse(bytes(broken)), graph, weights)
     assert not check.passed
     assert "wide has weights or biases that are not finite" in check.found
 
@@ -245,5 +248,9 @@ def test_operators_that_read_or_give_nothing_fail_and_raise_nothing(field, value
         setattr(packed.subgraphs[0].operators[number], field, value)
         builder = flatbuffers.Builder(1024)
         builder.Finish(packed.Pack(builder), b"TFL3")
-        checks = weights_checks(bytes(builder.Output()), graph, weights)
+        if (field, value) == ("outputs", [-1]):
+            with pytest.raises(InputError, match="damaged"):
+                TfliteFile.parse(bytes(builder.Output()))
+            continue
+        checks = weights_checks(TfliteFile.parse(bytes(builder.Output())), graph, weights)
         assert all(check.found for check in checks)

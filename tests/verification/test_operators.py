@@ -111,6 +111,17 @@ def test_any_other_constant_is_noticed(dtype):
     assert changes > 5
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"scale": (float("nan"),)}, {"scale": (1.0, 2.0)}, {"scale": (1.0, 2.0), "axis": 9}, {"zero_point": (1, 2, 3)}],
+)
+def test_a_constant_quantized_in_no_way_that_fits_is_noticed(changes):
+    graph = NETWORKS["mobilenet_v3_small"]
+    file = written(graph, "int8")
+    operator = next(each for each in file.operators if each.code == "ADD" and file.is_constant(each.inputs[1]))
+    assert "another constant" in check(exchanged(file, operator.inputs[1], **changes), graph, "int8").found
+
+
 def exchanged(file, number, **changes):
     tensors = list(file.tensors)
     tensors[number] = replace(tensors[number], **changes)
