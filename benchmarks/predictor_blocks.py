@@ -58,7 +58,7 @@ def main() -> None:
                         raise SystemExit(f"{key}: {timing.reason}")
                     visits[key].append(Visit.of(timing))
                 print(f"\rvisit {number + 1}: {start + len(chunk)}/{len(keys)} blocks", end="", flush=True)
-    slowness = steady.slowness(list(visits.values()), steady.block)
+    slowness = steady.op_slowness(list(visits.values()))
     block_us = {
         key: undisturbed([visit.us for visit in seen], factors)
         for (key, seen), factors in zip(visits.items(), slowness, strict=True)

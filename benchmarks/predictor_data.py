@@ -4,9 +4,10 @@
     python benchmarks/predictor_data.py --device aarch64_emulated --own-ops --most-macs 100 \
         --fresh 40 --odd 20 --calibration 4
 
-Writes `results/predictor_data.<dtype>.<threads, or device>.csv.gz`, a latency table whose calibration networks are all
-networks: `space#...` and `published#...` are there to fit, `fresh#...` (MnasNet-like files of strangers) and `odd#...`
-(pruned MobileNetV3, odd channels, 128 to 288 pixels, 10 to 1000 classes) to test. An interrupted run goes on.
+Writes `results/predictor_data.[<machine>.]<dtype>.<threads, or device>.csv.gz`, a latency table whose calibration
+networks are all networks: `space#...` and `published#...` are there to fit, `fresh#...` (MnasNet-like files of
+strangers) and `odd#...` (pruned MobileNetV3, odd channels, 128 to 288 pixels, 10 to 1000 classes) to test. An
+interrupted run goes on.
 """
 
 import argparse
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--fresh", type=int, default=120)
     parser.add_argument("--odd", type=int, default=60)
     parser.add_argument("--own-ops", action="store_true", help="only the networks' ops, not those of the space too")
+    parser.add_argument("--machine", default="", help="a word for this machine, where the results keep another's too")
     parser.add_argument("--most-macs", type=float, default=1e6, help="leave out networks with more millions")
     settings = parser.parse_args()
     graphs = networks(settings.calibration, settings.fresh, settings.odd)
@@ -59,7 +61,8 @@ def main() -> None:
     if not settings.own_ops:
         space_ops = sorted(MnasNetSpace(resolution=224).distinct_ops(), key=str)
         ops = dict.fromkeys([*space_ops, *support_ops(), *ops])
-    name = f"predictor_data.{settings.dtype}.{settings.device or settings.threads}"
+    words = [settings.machine] * bool(settings.machine) + [settings.dtype, settings.device or str(settings.threads)]
+    name = ".".join(["predictor_data", *words])
     path = Path(tempfile.gettempdir()) / f"{name}.csv"
     device = Device(name=f"host{settings.threads}", runner="host", threads=settings.threads)
     if settings.device:

@@ -13,7 +13,7 @@ from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import DeviceError
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.graph import GraphBuilder
-from mobilenas.runners import Failure, Runner, Timing, TimingProtocol, response
+from mobilenas.runners import MOST_SLOWNESS, Failure, Runner, Timing, TimingProtocol, response
 
 SENTINEL_BLOCK = MBConv(out_channels=24, kernel_size=3, stride=2, expanded_channels=96, activation="relu6")
 """Beside ops: the second block of MobileNetV2, whose activations do not stay in the processor's own cache."""
@@ -32,13 +32,18 @@ A device that stays slow is measured as it is, and the user is told.
 """
 OP_STRIDE, NETWORK_STRIDE = 32, 2
 """Models between two timings of the sentinel."""
-OP_RESPONSE, NETWORK_RESPONSE = 0.7, 1.0
-"""With what power models become slower when their sentinel does, as long as their own visits do not tell."""
-GATED_OP_RESPONSE, GATED_NETWORK_RESPONSE = 0.0, 0.5
-"""The same in quiet moments of the processor: ops find what they read in its caches, where others do not disturb them.
+OP_RESPONSE = 0.7
+"""With what power ops become slower when their sentinel does, as long as their own visits do not tell.
 
-Source: on a shared server whose memory others used, twice seven visits of four networks were within 2.3 % of what they
-take in quieter times (root mean square); with 0 within 4.3 %, with 1 within 6.2 %. Ops: correlation 0.03.
+In quiet moments, where the runner has a gate that finds them, they do not: what ops read is in the processor's caches,
+where others do not disturb them. Source: correlation 0.03 on a shared server.
+"""
+NETWORK_RESPONSE, GATED_NETWORK_RESPONSE = 1.0, 0.5
+"""With what power networks become slower when their sentinel does for a whole session.
+
+A slower clock slows all of them alike. On a shared server, where runners have a gate, it is the memory that others
+use, and what comes from there is a tenth to all of a network's time. Source: over half a minute each, powers of eight
+networks against MobileNetV2's were 0 to 1.4 (median 0.3), of those with many weights about 1.
 """
 NETWORK_CHUNK = 8
 """Networks that go to the device in one trip."""
@@ -75,8 +80,6 @@ class Sentinel:
         write: Gives its file.
         tolerance: How many times its usual time counts as disturbed.
         stride: It is timed again after so many models.
-        response: With what power models become slower when it does, as long as their own visits do not tell.
-        gated_response: The same of what is left in the quiet moments that a gate finds.
         known_us: Its usual time from an earlier session; 0 if there was none.
         quiet_us, other_us: Timings of this session, in quiet moments of the processor and in others.
     """
@@ -85,8 +88,6 @@ class Sentinel:
     write: Callable[[], bytes]
     tolerance: float
     stride: int
-    response: float
-    gated_response: float
     known_us: float = 0.0
     quiet_us: list[float] = field(default_factory=list)
     other_us: list[float] = field(default_factory=list)
@@ -101,6 +102,12 @@ class Sentinel:
     def usual_us(self) -> float:
         """Its usual time, of an earlier session where there was one."""
         return self.known_us or self.session_us
+
+    @property
+    def slowness(self) -> float:
+        """How many times its usual time it took in this session, within [1, 1.25]; 1 where nobody knows."""
+        known = self.session_us and self.known_us
+        return min(max(self.session_us / self.known_us, 1.0), MOST_SLOWNESS) if known else 1.0
 
     def remember(self, visits: Iterable[Visit]) -> None:
         """Takes over what it took beside visits that an interrupted session made in quiet moments."""
@@ -124,7 +131,8 @@ class SteadyRunner:
 
     A sentinel is timed between every few models; where it is slow against its usual time, the device was disturbed,
     and after a pause the visits beside it are made again, at most three times. Of all tries of a model the one with
-    the fastest sentinel counts, and what the sentinel took stays with it.
+    the fastest sentinel counts, and what the sentinel took stays with it. Networks behind a gate are not visited again
+    for that: they have many visits, and of many the fastest tenth tells more.
 
     Args:
         runner: An open runner.
@@ -133,22 +141,17 @@ class SteadyRunner:
     """
 
     def __init__(self, runner: Runner, *, block_us: float = 0.0, network_us: float = 0.0, gate_us: float = 0.0) -> None:
-        self.block = Sentinel(
-            "a block of mobilenet_v2", _block_file, OP_DRIFT, OP_STRIDE, OP_RESPONSE, GATED_OP_RESPONSE, block_us
-        )
-        self.network = Sentinel(
-            SENTINEL_NETWORK,
-            _network_file,
-            NETWORK_DRIFT,
-            NETWORK_STRIDE,
-            NETWORK_RESPONSE,
-            GATED_NETWORK_RESPONSE,
-            network_us,
-        )
+        self.block = Sentinel("a block of mobilenet_v2", _block_file, OP_DRIFT, OP_STRIDE, block_us)
+        self.network = Sentinel(SENTINEL_NETWORK, _network_file, NETWORK_DRIFT, NETWORK_STRIDE, network_us)
         self.repeated_visits = 0
         self._runner = runner
         runner.usual_gate_us = gate_us
         self._patience_seconds = runner.patience.session_seconds
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether ops wait for quiet moments; networks, which are too long for them, are visited more often then."""
+        return self._runner.has_gate
 
     @property
     def gate_us(self) -> float:
@@ -168,7 +171,7 @@ class SteadyRunner:
         Raises:
             DeviceError: If the device is lost.
         """
-        once = replace(protocol, visits=1)
+        once = replace(protocol, visits=1, waits=False)
         visits: list[list[Timing]] = [[] for _ in files]
         failures: dict[int, Failure] = {}
         for _ in range(protocol.visits):
@@ -180,8 +183,8 @@ class SteadyRunner:
                         failures[i] = timing
                     else:
                         visits[i].append(timing)
-        slowness = self.slowness([[Visit.of(timing) for timing in timings] for timings in visits], self.network)
-        return [failures.get(i) or Timing.merged(visits[i], slowness[i]) for i in range(len(files))]
+        slowness = self.network_slowness
+        return [failures.get(i) or Timing.merged(visits[i], slowness) for i in range(len(files))]
 
     def visit(self, files: Sequence[bytes], protocol: TimingProtocol, sentinel: Sentinel) -> list[Timing | Failure]:
         """One visit of each file, made again while `sentinel` says that the device is disturbed.
@@ -191,7 +194,8 @@ class SteadyRunner:
         """
         best: list[tuple[float, Timing | Failure] | None] = [None] * len(files)
         due = list(range(len(files)))
-        for attempt in range(RETRIES + 1):
+        retries = RETRIES if protocol.waits or not self.has_gate else 0
+        for attempt in range(retries + 1):
             start = time.monotonic()
             for i, found in zip(due, self._watched([files[i] for i in due], protocol, sentinel), strict=True):
                 before = best[i]
@@ -201,7 +205,7 @@ class SteadyRunner:
             if not disturbed:
                 self._patience_seconds += PATIENCE_SHARE * (time.monotonic() - start)
                 break
-            if attempt == RETRIES or self._patience_seconds <= 0:
+            if attempt == retries or self._patience_seconds <= 0:
                 break
             due = disturbed
             self.repeated_visits += len(due)
@@ -211,21 +215,22 @@ class SteadyRunner:
         self._check_recovered(max((us for us, _ in kept), default=0.0), sentinel)
         return [timing for _, timing in kept]
 
-    def slowness(self, models: Sequence[Sequence[Visit]], sentinel: Sentinel) -> list[list[float]]:
-        """How many times its usual time each model took in each of its visits, as far as gate and sentinel say.
+    @property
+    def network_slowness(self) -> float:
+        """How many times their usual time networks took in this session, as far as their sentinel says."""
+        return float(self.network.slowness ** (GATED_NETWORK_RESPONSE if self.has_gate else NETWORK_RESPONSE))
 
-        Without a gate the visits themselves tell how models respond to what slows the sentinel down. Behind one they
-        do not: what is left in quiet moments is mostly each model's own noise.
+    def op_slowness(self, ops: Sequence[Sequence[Visit]]) -> list[list[float]]:
+        """How many times its usual time each op took in each of its visits, as far as gate and sentinel say.
+
+        Without a gate the visits themselves tell how ops respond to what slows the sentinel down.
         """
-        if self.gate_us:
-            power = sentinel.gated_response
-        else:
-            pairs = (([each.us for each in seen], [each.beside_us for each in seen]) for seen in models)
-            power = response(pairs, sentinel.response)
-        usual_us = sentinel.usual_us
-        if not usual_us:
-            return [[each.slowness for each in seen] for seen in models]
-        return [[each.slowness * (each.beside_us / usual_us) ** power for each in seen] for seen in models]
+        usual_us = self.block.usual_us
+        if self.has_gate or not usual_us:
+            return [[each.slowness for each in seen] for seen in ops]
+        pairs = (([each.us for each in seen], [each.beside_us for each in seen]) for seen in ops)
+        power = response(pairs, OP_RESPONSE)
+        return [[each.slowness * (each.beside_us / usual_us) ** power for each in seen] for seen in ops]
 
     def _check_recovered(self, slowest_us: float, sentinel: Sentinel) -> None:
         drift = slowest_us / sentinel.usual_us if sentinel.usual_us else 1.0

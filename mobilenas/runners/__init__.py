@@ -6,7 +6,7 @@ from mobilenas.runners._device import Device, known_devices
 from mobilenas.runners._litert_process import LiteRTProcess, ModelError
 from mobilenas.runners._onnx_process import onnx_process
 from mobilenas.runners._patience import Patience
-from mobilenas.runners._timing import Failure, Timing, TimingProtocol, response, undisturbed
+from mobilenas.runners._timing import MOST_SLOWNESS, Failure, Timing, TimingProtocol, response, undisturbed
 from mobilenas.runners._unit import Unit
 from mobilenas.runners.runner import Runner
 
@@ -26,6 +26,7 @@ def open_runner(device: Device) -> Runner:
 
 
 __all__ = [
+    "MOST_SLOWNESS",
     "RUNNERS",
     "Device",
     "Failure",

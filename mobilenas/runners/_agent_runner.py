@@ -90,6 +90,7 @@ class AgentRunner(Runner):
                         warmup_runs=protocol.warmup_runs,
                         runs=protocol.runs,
                         seconds=protocol.visit_seconds,
+                        waits=protocol.waits,
                     )
                 except ModelError as error:
                     failures[i] = Failure(str(error))
@@ -97,8 +98,10 @@ class AgentRunner(Runner):
                     visits[i].append(timing)
         return [failures.get(i) or Timing.merged(visits[i]) for i in range(len(models))]
 
-    def _visit(self, model: bytes, *, timeout_seconds: float, warmup_runs: int, runs: int, seconds: float) -> Timing:
-        """One visit, in a quiet moment where one comes in time.
+    def _visit(
+        self, model: bytes, *, timeout_seconds: float, warmup_runs: int, runs: int, seconds: float, waits: bool
+    ) -> Timing:
+        """One visit; where it waits for a quiet moment, in one if it comes in time.
 
         Raises:
             ModelError: If the model fails.
@@ -111,6 +114,7 @@ class AgentRunner(Runner):
             warmup_runs=warmup_runs,
             runs=runs,
             seconds=seconds,
+            waits=waits,
             wait_seconds=min(MOST_WAIT_SECONDS, max(self._wait_seconds, 0.0)),
             gate_us=self.usual_gate_us,
         )

@@ -32,6 +32,8 @@ class TimingProtocol(Settings):
         visit_seconds: A visit ends after this time even if `runs` are not done, but never before five runs.
         warmup_runs: Runs before the timed ones.
         timeout_seconds: A visit that takes longer is a hang: the model fails.
+        waits: Whether runs wait for quiet moments of the processor, where the runner can tell them. They last as long
+            as ops run, not as networks do.
 
     Source: repeats within 0.1-0.4 % for an op on a shared server; see docs/measuring.md.
     """
@@ -41,6 +43,7 @@ class TimingProtocol(Settings):
     visit_seconds: float = 0.05
     warmup_runs: int = 3
     timeout_seconds: float = 60.0
+    waits: bool = True
 
     def __post_init__(self) -> None:
         check(self.visits >= 1, "visits", self.visits, "a whole number from 1")
@@ -193,21 +196,19 @@ class Timing:
         )
 
     @classmethod
-    def merged(cls, timings: Sequence["Timing"], slowness: Sequence[float] = ()) -> "Timing":
+    def merged(cls, timings: Sequence["Timing"], slowness: float = 1.0) -> "Timing":
         """One timing from several of one visit each.
 
         Args:
             timings: One or more.
-            slowness: How many times its usual time the model took in each visit, where anything tells.
+            slowness: How many times its usual time the model took in all of them, where anything tells.
         """
-        if len(timings) == 1 and not slowness:
-            return timings[0]
         visit_us = [us for timing in timings for us in timing.visit_us]
         low, high = np.percentile(visit_us, [25, 75])
         p10_us = [timing.p10_us for timing in timings if timing.p10_us is not None]
         p90_us = [timing.p90_us for timing in timings if timing.p90_us is not None]
         return cls(
-            latency_us=undisturbed(visit_us, slowness),
+            latency_us=undisturbed(visit_us) / slowness,
             spread_us=float(high - low) / 2,
             p10_us=undisturbed(p10_us) if p10_us else None,
             p90_us=float(np.percentile(p90_us, 90)) if p90_us else None,

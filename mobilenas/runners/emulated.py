@@ -93,7 +93,7 @@ class EmulatedRunner(AgentRunner):
             patience_seconds = SLOWDOWN * protocol.timeout_seconds
             try:
                 self._counted[key] = self._visit(
-                    model, timeout_seconds=patience_seconds, warmup_runs=1, runs=1, seconds=1.0
+                    model, timeout_seconds=patience_seconds, warmup_runs=1, runs=1, seconds=1.0, waits=False
                 )
             except ModelError as error:
                 return Failure(str(error))

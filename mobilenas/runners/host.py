@@ -47,6 +47,7 @@ class HostRunner(AgentRunner):
     """
 
     is_here = True
+    has_gate = True
 
     def __init__(self, device: Device) -> None:
         super().__init__(device)

@@ -47,6 +47,8 @@ class Runner(ABC):
     """Whether there is any way to the device, be it off now; False: all that is known of it is its table."""
     is_here: ClassVar[bool] = False
     """Whether it runs on this machine: it can always be measured, and others' figures are not of it."""
+    has_gate: ClassVar[bool] = False
+    """Whether its visits can wait for quiet moments of the processor."""
     patience: Patience = Patience()
     least_us: float = 0.0
     usual_gate_us: float = 0.0

@@ -71,6 +71,8 @@ class SshRunner(AgentRunner):
     is one a board, whoever measures from wherever.
     """
 
+    has_gate = True
+
     def __init__(self, device: Device) -> None:
         super().__init__(device)
         self._options = options = SshOptions.from_dict(device.options, where="options")

@@ -41,7 +41,7 @@ MOST_TIMES, LEAST_VALUES = 16, 1000
 TIMEOUT_SECONDS = 120.0
 PARITY_IMAGES = 64
 """Of labelled images, those whose scores are compared with torch in float64, which is slow."""
-LATENCY_PROTOCOL = TimingProtocol(visits=15, runs=200, visit_seconds=0.12)
+LATENCY_PROTOCOL = TimingProtocol(visits=24, runs=200, visit_seconds=0.08)
 
 
 def verify_file(

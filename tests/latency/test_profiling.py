@@ -26,7 +26,7 @@ from mobilenas.latency import (
     up_to_date_table,
 )
 from mobilenas.latency.calibration_set import PUBLISHED, networks_for
-from mobilenas.latency.profiling import CHUNK, OP_VISITS
+from mobilenas.latency.profiling import CHUNK, MOST_NETWORK_VISITS, OP_VISITS
 from mobilenas.latency.support import support_ops
 from mobilenas.runners import open_runner
 from mobilenas.spaces.mnasnet import MnasNetSpace
@@ -238,6 +238,32 @@ def test_networks_calibrate_the_sum(fake_device):
         predicted = table.calibration.network_us(network.op_sum_us, network.footprint_bytes)
         assert predicted == pytest.approx(network.measured_us, rel=0.05)
     assert load_table(fake_device, "float32").calibration == table.calibration
+
+
+def test_behind_a_gate_networks_are_visited_until_their_fastest_visits_agree(fake_device, monkeypatch):
+    """Every sixth visit is undisturbed, from the first on: the fourth such is the last."""
+    networks = calibration_networks(MnasNetSpace(resolution=32, num_classes=10), count=2)
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    overhead = 0  # the first trip
+    FakeRunner.slow = staticmethod(lambda call: 1.0 if call == overhead or call % 6 == 1 else 1.05 + 0.01 * call)
+    with open_runner(fake_device) as runner:
+        path = table_path(fake_device, "float32")
+        profiler = Profiler(device=fake_device, dtype="float32", runner=runner, path=path)
+        _, found_us = profiler.measure_apart([], networks)
+    assert len(FakeRunner.calls) == 1 + 19
+    for name, graph in networks.items():
+        whole = latency_us(write_tflite(graph, random_weights(graph)))
+        assert found_us[name] == pytest.approx(whole, rel=0.001)
+
+
+def test_networks_that_never_agree_have_a_last_visit(fake_device, monkeypatch):
+    networks = calibration_networks(MnasNetSpace(resolution=32, num_classes=10), count=1)
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    FakeRunner.slow = staticmethod(lambda call: 1.0 + 0.03 * call)
+    with open_runner(fake_device) as runner:
+        path = table_path(fake_device, "float32")
+        Profiler(device=fake_device, dtype="float32", runner=runner, path=path).measure_apart([], networks)
+    assert len(FakeRunner.calls) == 1 + MOST_NETWORK_VISITS
 
 
 def test_calibration_networks_span_work_and_weights():

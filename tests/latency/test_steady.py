@@ -114,22 +114,54 @@ def test_what_is_left_of_a_disturbance_is_taken_off_a_networks_latency(fake_devi
     assert "25 % slower" in runner.drift()
 
 
-def test_behind_a_gate_networks_follow_a_slow_sentinel_by_half_and_ops_not_at_all(fake_device, pauses, monkeypatch):
-    """Without a gate they follow as much as their visits say: here as its cube root; by itself a visit says nothing."""
-    runner = steady(fake_device, block_us=100.0, network_us=1000.0)
-    networks = [[Visit(50.0, 1000.0, 1.0, 5), Visit(100.0, 8000.0, 1.0, 5)] for _ in range(9)]
-    one_op = [[Visit(7.0, 144.0, 1.0, 5)]]
-    assert runner.slowness(networks, runner.network) == [[1.0, pytest.approx(2.0)]] * 9
-    assert runner.slowness(one_op, runner.block) == [[pytest.approx(1.44**steady_module.OP_RESPONSE)]]
-    monkeypatch.setattr(FakeRunner, "gate_us", 30.0)
-    assert runner.slowness(networks, runner.network) == [[1.0, pytest.approx(8**0.5)]] * 9
-    assert runner.slowness(one_op, runner.block) == [[1.0]]
+def test_without_a_gate_ops_follow_a_slow_sentinel_as_much_as_their_visits_say(fake_device, pauses):
+    """Here as its cube root; by itself a visit says nothing."""
+    runner = steady(fake_device, block_us=1000.0)
+    ops = [[Visit(50.0, 1000.0, 1.0, 5), Visit(100.0, 8000.0, 1.0, 5)] for _ in range(9)]
+    assert runner.op_slowness(ops) == [[1.0, pytest.approx(2.0)]] * 9
+    assert runner.op_slowness([[Visit(7.0, 1440.0, 1.0, 5)]]) == [[pytest.approx(1.44**steady_module.OP_RESPONSE)]]
 
 
-def test_how_slow_the_gate_was_counts_in_full(fake_device, pauses, monkeypatch):
-    monkeypatch.setattr(FakeRunner, "gate_us", 30.0)
-    runner = steady(fake_device, network_us=1000.0)
-    assert runner.slowness([[Visit(50.0, 1210.0, 1.3, 5)], []], runner.network) == [[pytest.approx(1.3 * 1.1)], []]
+def test_behind_a_gate_ops_are_as_slow_as_the_gate_whatever_the_sentinel_took(fake_device, pauses, monkeypatch):
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    runner = steady(fake_device, block_us=1000.0)
+    assert runner.op_slowness([[Visit(50.0, 1210.0, 1.3, 5), Visit(50.0, 8000.0, 1.0, 5)], []]) == [[1.3, 1.0], []]
+
+
+@pytest.mark.parametrize(("has_gate", "slowness"), [(False, 1.21), (True, 1.1)])
+def test_networks_follow_a_sentinel_that_is_slow_for_a_whole_session(
+    fake_device, pauses, monkeypatch, has_gate, slowness
+):
+    """In full where it is the clock that is slow, by half where it is the memory, which others use."""
+    monkeypatch.setattr(FakeRunner, "has_gate", has_gate)
+    runner = steady(fake_device, network_us=latency_us(steady(fake_device).network.write()))
+    assert runner.network_slowness == 1.0  # nothing was timed yet
+    FakeRunner.slow = staticmethod(lambda call: 1.21)
+    timings = runner.measure(FILES, PROTOCOL)
+    assert runner.network_slowness == pytest.approx(slowness)
+    assert [t.latency_us for t in timings] == pytest.approx([1.21 / slowness * latency_us(file) for file in FILES])
+    assert [t.p10_us for t in timings] == pytest.approx([1.21 * latency_us(file) for file in FILES])
+
+
+def test_behind_a_gate_networks_have_many_visits_of_which_the_fastest_tenth_counts(fake_device, pauses, monkeypatch):
+    """Two calls in eleven are undisturbed: nothing waits for them, and nothing is visited again."""
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    waits = []
+
+    class Runner(FakeRunner):
+        def measure(self, models, protocol):
+            waits.append(protocol.waits)
+            return super().measure(models, protocol)
+
+    FakeRunner.slow = staticmethod(lambda call: 1.0 if call in (4, 7) else 1.3 + 0.01 * call)
+    with Runner(fake_device) as device:
+        runner = SteadyRunner(device)
+        (timing,) = runner.measure(FILES[:1], TimingProtocol(visits=11, runs=5))
+    assert timing.latency_us == latency_us(FILES[0])
+    assert timing.visits == len(FakeRunner.calls) == 11
+    assert not any(waits)
+    assert runner.repeated_visits == 0
+    assert pauses == []
 
 
 def test_a_sentinel_in_no_quiet_moment_does_not_become_the_usual_one(fake_device, pauses):

@@ -35,20 +35,14 @@ def test_of_visits_beside_a_reference_the_quieter_half_counts_at_the_references_
     assert undisturbed([10.0, 12.0, 11.0, 20.0]) == pytest.approx(10.3)
 
 
-def test_merged_beside_a_reference():
-    apart = [Timing.from_visits([[us] * 5], delegates=1) for us in (10, 12, 9)]
-    merged = Timing.merged(apart, [1.0, 1.2, 1.0])
-    assert merged.latency_us == pytest.approx(9.25)
-    assert merged.visit_us == (10, 12, 9)
-    assert merged.seen_us == merged.latency_us
-
-
 def test_no_more_is_promised_than_was_seen():
-    """A reference that is slow by a quarter: the latency is corrected, what may be promised is not."""
+    """A session that is slow by a quarter: the latency is corrected, what may be promised is not."""
     slow = [Timing.from_visits([[us] * 5], delegates=1) for us in (10, 12, 11)]
-    merged = Timing.merged(slow, [1.25] * 3)
-    assert merged.latency_us == pytest.approx(8.4)  # the lower quartile of 8 and 9.6
+    merged = Timing.merged(slow, 1.25)
+    assert merged.latency_us == pytest.approx(10.2 / 1.25)
+    assert merged.visit_us == (10, 12, 11)
     assert merged.seen_us == merged.p10_us == pytest.approx(10.2)
+    assert Timing.merged(slow).seen_us == pytest.approx(10.2)
 
 
 def test_a_device_that_gives_one_figure_a_visit_has_no_percentiles():
