@@ -3,6 +3,7 @@
     python benchmarks/predictor_data.py [--dtype float32] [--threads 1] [--fresh 120] [--odd 60] [--calibration 40]
     python benchmarks/predictor_data.py --device aarch64_emulated --own-ops --most-macs 100 \
         --fresh 40 --odd 20 --calibration 4
+    python benchmarks/predictor_data.py --threads 2 --telling float32.1
 
 Writes `results/predictor_data.[<machine>.]<dtype>.<threads, or device>.csv.gz`, a latency table whose calibration
 networks are all networks: `space#...` and `published#...` are there to fit, `fresh#...` (MnasNet-like files of
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--fresh", type=int, default=120)
     parser.add_argument("--odd", type=int, default=60)
     parser.add_argument("--own-ops", action="store_true", help="only the networks' ops, not those of the space too")
+    parser.add_argument("--telling", default="", help="a record, such as float32.1: only ops that a transfer needs")
     parser.add_argument("--machine", default="", help="a word for this machine, where the results keep another's too")
     parser.add_argument("--most-macs", type=float, default=1e6, help="leave out networks with more millions")
     settings = parser.parse_args()
@@ -61,6 +63,10 @@ def main() -> None:
     if not settings.own_ops:
         space_ops = sorted(MnasNetSpace(resolution=224).distinct_ops(), key=str)
         ops = dict.fromkeys([*space_ops, *support_ops(), *ops])
+    if settings.telling:
+        from predictor_error import Data, telling  # it imports this module
+
+        ops = dict.fromkeys(telling(Data(settings.telling)))
     words = [settings.machine] * bool(settings.machine) + [settings.dtype, settings.device or str(settings.threads)]
     name = ".".join(["predictor_data", *words])
     path = Path(tempfile.gettempdir()) / f"{name}.csv"
@@ -81,7 +87,7 @@ def main() -> None:
         with_ops = profiler.measure(ops)
         ops_s = time.monotonic() - start
         start = time.monotonic()
-        table = profiler.measure([], graphs)
+        table = profiler.measure([], graphs, ops_of_networks=not settings.telling)
         networks_s = time.monotonic() - start
     with gzip.open(RESULTS / f"{name}.csv.gz", "wt") as file:
         file.write(table.to_csv())

@@ -4,6 +4,7 @@
     python benchmarks/predictor_error.py choice      # which ops to measure: chosen against drawn at random
     python benchmarks/predictor_error.py transfer    # float32 -> int8, one thread -> two, from few networks and ops
     python benchmarks/predictor_error.py transfer float32.aarch64_emulated    # microseconds -> instructions
+    python benchmarks/predictor_error.py transfer xeon.float32.2    # of another machine's record, from xeon.float32.1
     python benchmarks/predictor_error.py phones      # Pixel 1 <-> Note 10, blocks that others measured
 
 No network named fresh or odd takes part in any fit. `phones` reads the tables in the folder of MOBILENAS_TEST_DATA.
@@ -24,7 +25,7 @@ from _record import RESULTS, record
 from predict_and_measure import kendall_tau
 from predictor_data import networks
 
-from mobilenas.graph import OpGraph
+from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency import (
     TRANSFER_OPS,
     Calibration,
@@ -78,9 +79,9 @@ class Data:
         fitted = [
             CalibrationNetwork.of(
                 n.name,
-                GRAPHS[n.name].op_counts(),
+                GRAPHS[n.name],
                 lambda op: predictor.op_latency(op).latency_us,
-                footprint_bytes=n.footprint_bytes,
+                dtype=self.table.info.dtype,
                 measured_us=n.measured_us,
             )
             for n in to_fit
@@ -219,13 +220,20 @@ def sum_error(data: Data, measured: Iterable[Any], tests: Sequence[str]) -> floa
     return round(100 * float(np.sqrt(np.mean(np.square(relative)))), 2)
 
 
-def transfers(names: Sequence[str]) -> None:
-    """From this machine's float32 with one thread to other tables: few networks, drawn several times, a few ops.
+def telling(source: Data) -> list[OpSpec]:
+    """The ops that a transfer from a recorded table measures."""
+    table = source.predictor(source.as_profiled()).table
+    return telling_ops(table, [GRAPHS[n.name] for n in source.to_fit], TRANSFER_OPS)
+
+
+def transfers(names: Sequence[str], machine: str) -> None:
+    """From a machine's float32 with one thread to other tables: few networks, drawn several times, a few ops.
 
     The source is what `profile` makes: a table that is calibrated on 20 networks, none of those that are tested.
     """
-    source = Data("float32.1")
+    source = Data(f"{machine}float32.1")
     table = source.predictor(source.as_profiled()).table
+    chosen_ops = telling(source)
     taken = {recorded(name) for name in few_networks(MnasNetSpace(resolution=224), 10)}
     found: dict[str, Any] = {}
     for name in names:
@@ -235,7 +243,6 @@ def transfers(names: Sequence[str]) -> None:
         target = Data(name)
         known = [n for n in target.to_fit if n.name in source.measured_us]
         tests = [n for kind in SETS for n in target.test(kind)]
-        telling = telling_ops(table, [GRAPHS[n.name] for n in known], TRANSFER_OPS)
         as_taken = [n for n in known if n.name in taken]
         draws = {count: [drawn(known, count, draw) for draw in range(DRAWS)] for count in (5, 10, 20)}
         for label, choices, ops in (
@@ -245,7 +252,7 @@ def transfers(names: Sequence[str]) -> None:
             ("the 10 networks and 80 ops that profile --from takes", [as_taken], TRANSFER_OPS),
             ("20 networks and 80 ops", draws[20], TRANSFER_OPS),
         ):
-            op_us = {op: target.table[op].latency_us for op in telling[:ops]}
+            op_us = {op: target.table[op].latency_us for op in chosen_ops[:ops]}
             rows = []
             for chosen in choices:
                 measured = [MeasuredNetwork(n.name, GRAPHS[n.name], target.measured_us[n.name]) for n in chosen]
@@ -258,14 +265,14 @@ def transfers(names: Sequence[str]) -> None:
                     ]
                 )
             mean, worst = np.mean(rows, axis=0), np.max(rows, axis=0)
-            found[f"float32.1 -> {name}, {label}"] = {
+            found[f"{machine}float32.1 -> {name}, {label}"] = {
                 "networks_tested": len(tests),
                 "rmspe_percent": round(float(mean[0]), 2),
                 "rmspe_percent_worst_draw": round(float(worst[0]), 2),
                 "one_factor_rmspe_percent": round(float(mean[1]), 2),
                 "inside_90_percent_interval": round(float(mean[2]), 1),
             }
-            print(name, label, found[f"float32.1 -> {name}, {label}"], flush=True)
+            print(name, label, list(found.values())[-1], flush=True)
     record(f"predictor_transfer.{names[0]}" if len(names) == 1 else "predictor_transfer", {"draws": DRAWS, **found})
 
 
@@ -292,7 +299,8 @@ if __name__ == "__main__":
         case ["choice"]:
             choice()
         case ["transfer", *names]:
-            transfers(names or ["int8.1", "float32.2"])
+            of_machines = {name.removesuffix(".float32.2") for name in names if name.endswith(".float32.2")}
+            transfers(names or ["int8.1", "float32.2"], f"{of_machines.pop()}." if of_machines else "")
         case ["phones"]:
             record("predictor_transfer.phones", phone_transfers(Path(os.environ["MOBILENAS_TEST_DATA"])))
         case _:

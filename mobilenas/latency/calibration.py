@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mobilenas.errors import shorten
 from mobilenas.graph import ELEMENTWISE, OpKind, OpSpec
 from mobilenas.latency.calibration_network import CalibrationNetwork
 from mobilenas.latency.figures import finite, whole
+from mobilenas.latency.footprint import Footprint
 from mobilenas.latency.op_key import OpKey
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +30,8 @@ LEAST_SCALE, MOST_SCALE, LEAST_FACTOR, MOST_FACTOR = 0.1, 1000.0, 0.5, 2.0
 """Even where the networks seem to depend on nothing but their footprint, ops of every kind cost something."""
 LEAST_ERROR = 0.01
 """No interval is narrower than what measuring itself repeats to."""
+CLEARLY = 0.95
+"""Times the error with the whole footprint that the other one's must be for it to be taken."""
 MOST_KNEES = 16
 """Of those that networks hold, spread over them."""
 ROUNDS = 8
@@ -38,9 +42,10 @@ ROUNDS = 8
 class Calibration:
     """latency = scale * sum(factor * op) + us_per_mb * max(0, F - cache_mb), F the megabytes of a network's footprint.
 
-    The footprint is all weights and the activations alive at the peak (`OpGraph.footprint_bytes`). Isolated ops find
-    what they read in the cache; a network streams it: beyond what the cache keeps every further megabyte costs. What
-    does little work for what it reads, depthwise convolutions and activations, differs from the rest, by a factor.
+    Isolated ops find what they read in the cache; a network streams it: beyond what the cache keeps every further
+    megabyte costs. The footprint is all weights and the activations alive at the peak, or, where that fits the networks
+    clearly better, the weights of small ops (`Footprint`). What does little work for what it reads, depthwise
+    convolutions and activations, differs from the rest, by a factor.
 
     Attributes:
         scale: Factor on the sum of isolated ops.
@@ -50,6 +55,7 @@ class Calibration:
         networks: How many networks it was fitted on.
         depthwise: Further factor on depthwise convolutions.
         activation: Further factor on activations that are ops of their own.
+        footprint: What counts as a network's footprint.
 
     Source: measured on this project's reference host: RMSPE 2.4 % from 20 networks, 2.6 % without the two further
     factors, 8.9 % for the plain sum (`benchmarks/predictor_error.py`).
@@ -62,6 +68,7 @@ class Calibration:
     networks: int = 0
     depthwise: float = 1.0
     activation: float = 1.0
+    footprint: Footprint = Footprint.WHOLE
 
     def factor(self, key: OpKey) -> float:
         """What an op's own latency counts as in the sum."""
@@ -97,17 +104,18 @@ class Calibration:
         """
         if not networks:
             return cls()
-        data = _Data(networks)
-        knees = data.knees()
-        errors = np.array([data.left_out_errors(knee) for knee in knees])
-        best = knees[int(np.square(errors).sum(1).argmin())]
+        found = _Candidates.of(networks, Footprint.WHOLE)
+        if len(networks) >= LEAST_NETWORKS and all(each.small_ops_bytes is not None for each in networks):
+            other = _Candidates.of(networks, Footprint.SMALL_OPS)
+            found = other if other.squares.min() < CLEARLY**2 * found.squares.min() else found
+        data, best = found.data, found.knees[int(found.squares.argmin())]
         solution = data.solve(best, np.ones(len(networks), bool))
-        error = max(_error_of_the_best(errors), LEAST_ERROR)
+        error = max(_error_of_the_best(found.errors), LEAST_ERROR)
         if len(networks) < 5:
             error = max(error, UNCALIBRATED_ERROR / 2)
         scale, slope, depthwise, activation = solution.tolist()
         knee = best if math.isfinite(best) else data.most_megabytes
-        return cls(scale, slope, knee, error, len(networks), depthwise / scale, activation / scale)
+        return cls(scale, slope, knee, error, len(networks), depthwise / scale, activation / scale, data.footprint)
 
     def to_text(self) -> str:
         """One line for the table's preamble."""
@@ -115,6 +123,7 @@ class Calibration:
             f"scale {self.scale!r}, us_per_mb {self.us_per_mb!r}, cache_mb {self.cache_mb!r}, "
             f"held_out_error {self.error!r}, networks {self.networks}, "
             f"depthwise {self.depthwise!r}, activation {self.activation!r}"
+            + (f", footprint {self.footprint}" if self.footprint is not Footprint.WHOLE else "")
         )
 
     @staticmethod
@@ -131,6 +140,9 @@ class Calibration:
         """
         fields = {name: value for name, _, value in (part.rpartition(" ") for part in text.split(", "))}
         names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks", "depthwise", "activation")
+        footprint = fields.pop("footprint", Footprint.WHOLE)
+        if footprint not in tuple(Footprint):
+            raise ValueError(f"the calibration's footprint must be {' or '.join(Footprint)}, not {shorten(footprint)}")
         if tuple(fields) not in (names, names[:5]):
             raise ValueError(f"the calibration must give {', '.join(names)}")
         count = whole(fields.pop("networks"), "networks")
@@ -141,7 +153,8 @@ class Calibration:
             )
         if not all(LEAST_FACTOR <= factor <= MOST_FACTOR for factor in factors):
             raise ValueError(f"the calibration's factors must be from {LEAST_FACTOR:g} to {MOST_FACTOR:g}")
-        return cls(scale, us_per_mb, cache_mb, error, count, *factors)
+        depthwise, activation = factors or (1.0, 1.0)
+        return cls(scale, us_per_mb, cache_mb, error, count, depthwise, activation, Footprint(footprint))
 
 
 class _Data:
@@ -150,9 +163,10 @@ class _Data:
     Solutions are (scale, slope, scale of depthwise convolutions, scale of activations).
     """
 
-    def __init__(self, networks: Sequence[CalibrationNetwork]) -> None:
+    def __init__(self, networks: Sequence[CalibrationNetwork], footprint: Footprint) -> None:
+        self.footprint = footprint
         self._measured = np.array([n.measured_us for n in networks])
-        self._megabytes = np.array([n.footprint_bytes for n in networks]) / 1e6
+        self._megabytes = np.array([n.bytes_of(footprint) for n in networks], np.float64) / 1e6
         parts = np.array([[n.op_sum_us, n.depthwise_us, n.activation_us] for n in networks])
         self._unit = float(np.median(self._measured / parts[:, 0]))
         """A first guess of the scale, with which the columns of all devices are alike."""
@@ -208,6 +222,32 @@ class _Data:
             depthwise, activation = np.zeros_like(sums), np.zeros_like(sums)
         beyond = np.maximum(0.0, self._megabytes - knee) if math.isfinite(knee) else np.zeros_like(sums)
         return np.stack([sums, beyond / self._measured, depthwise, activation], axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """Knees of one kind of footprint and how well they do.
+
+    Attributes:
+        data: The networks.
+        knees: The candidates.
+        errors: Of every candidate on every network, left out; shape (candidates, networks).
+    """
+
+    data: _Data
+    knees: list[float]
+    errors: Floats
+
+    @classmethod
+    def of(cls, networks: Sequence[CalibrationNetwork], footprint: Footprint) -> "_Candidates":
+        data = _Data(networks, footprint)
+        knees = data.knees()
+        return cls(data, knees, np.array([data.left_out_errors(knee) for knee in knees]))
+
+    @property
+    def squares(self) -> Floats:
+        """Sum of every candidate's squared errors."""
+        return np.asarray(np.square(self.errors).sum(1))
 
 
 def _error_of_the_best(errors: Floats) -> float:

@@ -1,11 +1,12 @@
 """CalibrationNetwork: a network that was measured whole, beside the sum of its ops."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mobilenas.errors import shorten
-from mobilenas.graph import ELEMENTWISE, OpKind, OpSpec
+from mobilenas.graph import ELEMENTWISE, OpGraph, OpKind, OpSpec
 from mobilenas.latency.figures import finite, whole
+from mobilenas.latency.footprint import Footprint
 
 FIELDS_SEPARATOR = " | "
 
@@ -17,10 +18,11 @@ class CalibrationNetwork:
     Attributes:
         name: Where it comes from, such as `mnasnet@224#17` (space, resolution, seed).
         op_sum_us: Sum of its isolated ops.
-        footprint_bytes: Bytes of its weights and of the activations alive at its peak.
+        footprint_bytes: Its whole footprint: bytes of its weights and of the activations alive at its peak.
         measured_us: Its latency, the cost of starting an inference taken off.
         depthwise_us: Of the sum, what its depthwise convolutions take.
         activation_us: Of the sum, what its activations take that are ops of their own.
+        small_ops_bytes: What of its footprint counts where only small ops' weights do; None where nobody knows.
     """
 
     name: str
@@ -29,34 +31,37 @@ class CalibrationNetwork:
     measured_us: float
     depthwise_us: float = 0.0
     activation_us: float = 0.0
+    small_ops_bytes: int | None = None
 
     @classmethod
     def of(
-        cls,
-        name: str,
-        ops: Mapping[OpSpec, int],
-        op_us: Callable[[OpSpec], float],
-        *,
-        footprint_bytes: int,
-        measured_us: float,
+        cls, name: str, graph: OpGraph, op_us: Callable[[OpSpec], float], *, dtype: str, measured_us: float
     ) -> "CalibrationNetwork":
-        """A network by its ops, how often it has each, and what each takes by itself."""
+        """A network whose ops take by themselves what `op_us` says."""
         totals = dict.fromkeys(OpKind, 0.0)
-        for op, count in ops.items():
+        for op, count in graph.op_counts().items():
             totals[op.kind] += count * op_us(op)
         return cls(
             name,
             sum(totals.values()),
-            footprint_bytes,
+            Footprint.WHOLE.of(graph, dtype),
             measured_us,
             depthwise_us=totals[OpKind.DEPTHWISE_CONV2D],
             activation_us=sum(totals[kind] for kind in sorted(ELEMENTWISE)),
+            small_ops_bytes=Footprint.SMALL_OPS.of(graph, dtype),
         )
+
+    def bytes_of(self, footprint: Footprint) -> int | None:
+        """Bytes that count; None where nobody knows."""
+        return self.footprint_bytes if footprint is Footprint.WHOLE else self.small_ops_bytes
 
     def to_text(self) -> str:
         """One line for the table's preamble; what would end its name early is written otherwise."""
-        parts = (self.depthwise_us, self.activation_us)
-        values = (self.op_sum_us, self.footprint_bytes, self.measured_us, *(parts if any(parts) else ()))
+        values: list[float | int] = [self.op_sum_us, self.footprint_bytes, self.measured_us]
+        if self.depthwise_us or self.activation_us or self.small_ops_bytes is not None:
+            values += [self.depthwise_us, self.activation_us]
+        if self.small_ops_bytes is not None:
+            values.append(self.small_ops_bytes)
         texts = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in values)
         name = " ".join(self.name.split()).replace("|", "/") or "unnamed"
         return FIELDS_SEPARATOR.join((name, *texts))
@@ -69,18 +74,23 @@ class CalibrationNetwork:
             ValueError: If it is malformed or a number is not positive and finite.
         """
         name, *texts = text.split(FIELDS_SEPARATOR)
-        if len(texts) not in (3, 5):
-            raise ValueError(f"calibration network {shorten(name)} has {1 + len(texts)} fields; give 4 or 6")
+        if len(texts) not in (3, 5, 6):
+            raise ValueError(f"calibration network {shorten(name)} has {1 + len(texts)} fields; give 4, 6 or 7")
         op_sum_us, footprint_bytes, measured_us, *parts = texts
+        small_ops = whole(parts.pop(), "small_ops_bytes") if len(parts) > 2 else None
+        depthwise_us, activation_us = parts or ("0", "0")
         network = cls(
             name,
             finite(op_sum_us, "op_sum_us"),
             whole(footprint_bytes, "footprint_bytes"),
             finite(measured_us, "measured_us"),
-            *(finite(part, field) for part, field in zip(parts, ("depthwise_us", "activation_us"), strict=False)),
+            finite(depthwise_us, "depthwise_us"),
+            finite(activation_us, "activation_us"),
+            small_ops,
         )
         if 0 in (network.op_sum_us, network.measured_us):
             raise ValueError(f"calibration network {shorten(name)} has a number that is not positive")
-        if max(network.depthwise_us, network.activation_us) > network.op_sum_us:
+        is_too_much = (network.small_ops_bytes or 0) > network.footprint_bytes
+        if is_too_much or max(network.depthwise_us, network.activation_us) > network.op_sum_us:
             raise ValueError(f"calibration network {shorten(name)} has a part that is more than its sum")
         return network

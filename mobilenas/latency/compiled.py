@@ -156,10 +156,10 @@ class _FactorTable:
     Attributes:
         decisions: Indices of its decisions.
         index: Numbers the combinations of its choices.
-        costs: (microseconds, weight bytes), by combination.
+        costs: (microseconds, bytes of weights that count), by combination.
         errors: (standard error, variance), by combination.
-        alive: Bytes of the activations that are alive at its peak, by combination. Of a network's factors the largest
-            counts.
+        alive: Bytes of the activations that are alive at its peak, by combination; 0 where they do not count. Of a
+            network's factors the largest counts.
         most_alive: The most of them.
     """
 
@@ -172,7 +172,10 @@ class _FactorTable:
         rows = np.array([_contribution(piece.ops, costs, predictor) for piece in pieces])
         self.costs: Pairs = rows[:, 0] + 1j * rows[:, 1]
         self.errors: Pairs = rows[:, 2] + 1j * rows[:, 3]
-        self.alive = ACTIVATION_BYTES[predictor.table.info.dtype] * np.array([float(p.peak_elements) for p in pieces])
+        element_bytes = (
+            ACTIVATION_BYTES[predictor.table.info.dtype] * predictor.table.calibration.footprint.has_activations
+        )
+        self.alive = element_bytes * np.array([float(p.peak_elements) for p in pieces])
         self.most_alive = float(self.alive.max())
         self._tensors: dict[tuple[object, object], tuple[Tensor, Tensor, Tensor]] = {}
 
@@ -191,8 +194,9 @@ def _contribution(counts: Mapping[OpSpec, int], costs: dict[OpSpec, Floats], pre
     total = np.zeros(4)
     for op, count in counts.items():
         if op not in costs:
-            latency, factor = predictor.op_latency(op), predictor.table.calibration.factor(op)
-            size, error_us = op.weight_bytes(predictor.table.info.dtype), factor * latency.error_us
+            latency, calibration = predictor.op_latency(op), predictor.table.calibration
+            factor, size = calibration.factor(op), calibration.footprint.weight_bytes(op, predictor.table.info.dtype)
+            error_us = factor * latency.error_us
             costs[op] = np.array([factor * latency.latency_us, size, error_us, error_us**2])
         total += count * costs[op]
     return total

@@ -106,7 +106,7 @@ class PreparedGraph:
         occurrences: How often each occurs.
         counts, op_us, error_us: The same as an array, their latencies and standard errors, times the calibration's
             factors; shape (distinct ops,).
-        footprint_bytes: Bytes of all weights and of the activations alive at the peak.
+        footprint_bytes: Bytes that count as its footprint in the table's calibration.
     """
 
     by_op: Mapping[OpKey, OpLatency]
@@ -205,7 +205,7 @@ class LatencyPredictor:
             counts=np.array(list(counts.values()), np.float64),
             op_us=factors * [latency.latency_us for latency in by_op.values()],
             error_us=factors * [latency.error_us for latency in by_op.values()],
-            footprint_bytes=graph.footprint_bytes(self.table.info.dtype),
+            footprint_bytes=self.table.calibration.footprint.of(graph, self.table.info.dtype),
         )
 
     def predict_us(self, prepared: "PreparedGraph") -> tuple[float, float]:

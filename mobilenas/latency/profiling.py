@@ -262,9 +262,9 @@ class Profiler:
         return tuple(
             CalibrationNetwork.of(
                 name,
-                graphs[name].op_counts(),
+                graphs[name],
                 lambda op: predictor.op_latency(op).latency_us,
-                footprint_bytes=graphs[name].footprint_bytes(self.table.info.dtype),
+                dtype=self.table.info.dtype,
                 measured_us=measured_us - self.table.info.overhead_us,
             )
             for name, measured_us in self._networks_us(graphs).items()

@@ -95,7 +95,7 @@ class Ratios:
         for row, graph in zip(found, networks, strict=True):
             for op, number in graph.op_counts().items():
                 row[self._place[op]] = number * self.in_networks_us[self._place[op]]
-            row[-1] = self._calibration.network_us(0.0, graph.footprint_bytes(dtype))
+            row[-1] = self._calibration.network_us(0.0, self._calibration.footprint.of(graph, dtype))
         return found
 
     def fit(self, old_us: Floats, new_us: Floats, ops: Sequence[OpSpec], measured_us: Floats) -> RatioFit:

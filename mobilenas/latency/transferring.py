@@ -106,9 +106,9 @@ def transfer(
     fitted = tuple(
         CalibrationNetwork.of(
             network.name,
-            network.graph.op_counts(),
+            network.graph,
             latency_us.__getitem__,
-            footprint_bytes=network.graph.footprint_bytes(info.dtype),
+            dtype=info.dtype,
             measured_us=float(us),
         )
         for network, us in zip(networks, starts[0].new_us, strict=True)

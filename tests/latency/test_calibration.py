@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mobilenas.graph import OpKind, OpSpec
+from mobilenas.graph import GraphBuilder
 from mobilenas.latency import BlockKey, Calibration, CalibrationNetwork
 from mobilenas.latency.calibration import _error_of_the_best
+from mobilenas.latency.footprint import Footprint
 
 
 def networks(count, *, scale=1.05, us_per_mb=20.0, cache_mb=8.0, noise=0.0, seed=0):
@@ -129,13 +130,16 @@ def test_the_fit_does_not_depend_on_the_unit(unit):
 
 
 def test_a_network_says_what_its_parts_take():
-    conv = OpSpec(OpKind.CONV2D, ((7, 7, 8),), 8)
-    depthwise = OpSpec(OpKind.DEPTHWISE_CONV2D, ((7, 7, 8),), 8, kernel_size=(3, 3))
-    silu = OpSpec(OpKind.SILU, ((7, 7, 8),), 8)
+    builder = GraphBuilder((7, 7, 8))
+    x = builder.conv2d(builder.inputs[0], 8, kernel_size=(1, 1), name="conv")
+    for i in range(2):
+        x = builder.depthwise_conv2d(x, kernel_size=(3, 3), name=f"depthwise_{i}")
+    for i in range(4):
+        x = builder.activation(x, "silu", name=f"silu_{i}")
+    graph = builder.finish(x)
+    conv, depthwise, silu = graph.op_counts()
     price = {conv: 5.0, depthwise: 3.0, silu: 0.25}
-    network = CalibrationNetwork.of(
-        "n", {conv: 1, depthwise: 2, silu: 4}, price.__getitem__, footprint_bytes=10, measured_us=13.0
-    )
+    network = CalibrationNetwork.of("n", graph, price.__getitem__, dtype="float32", measured_us=13.0)
     assert (network.op_sum_us, network.depthwise_us, network.activation_us) == (12.0, 6.0, 1.0)
     assert CalibrationNetwork.from_text(network.to_text()) == network
     fit = Calibration(depthwise=1.5, activation=0.5)
@@ -144,11 +148,67 @@ def test_a_network_says_what_its_parts_take():
 
 
 @pytest.mark.parametrize(
-    "text", ["n | 12.0 | 10 | 13.0 | 6.0", "n | 12.0 | 10 | 13.0 | 6.0 | 13.0", "n | 1 | 1 | 1 | nan | 0"]
+    "text",
+    [
+        "n | 12.0 | 10 | 13.0 | 6.0",
+        "n | 12.0 | 10 | 13.0 | 6.0 | 13.0",
+        "n | 1 | 1 | 1 | nan | 0",
+        "n | 12.0 | 10 | 13.0 | 6.0 | 1.0 | 11",
+    ],
 )
 def test_parts_that_do_not_add_up_are_refused(text):
     with pytest.raises(ValueError, match=r"calibration network 'n' has|depthwise_us 'nan' is not accepted"):
         CalibrationNetwork.from_text(text)
+
+
+def test_of_small_ops_footprint_only_weights_that_stay_in_the_cache_count():
+    """By hand: 16 x 8 weights and 8 biases; 1,024 x 800 are 3.3 MB in float32 and 0.8 MB in int8."""
+    builder = GraphBuilder((1, 1, 16))
+    x = builder.conv2d(builder.inputs[0], 8, kernel_size=(1, 1), name="small")
+    x = builder.conv2d(x, 1024, kernel_size=(1, 1), name="wide")
+    graph = builder.finish(builder.fully_connected(x, 800, name="large"))
+    small, wide, large = (4 * (a * b + b) for a, b in ((16, 8), (8, 1024), (1024, 800)))
+    assert Footprint.WHOLE.of(graph, "float32") == graph.footprint_bytes("float32") > small + wide + large
+    assert Footprint.SMALL_OPS.of(graph, "float32") == small + wide
+    assert Footprint.SMALL_OPS.of(graph, "int8") == graph.weight_bytes("int8")
+
+
+def two_kinds(count, *, of_small_ops, noise=0.005):
+    """Networks that differ in what share of their weights small ops have."""
+    rng = np.random.default_rng(3)
+    made = []
+    for i in range(count):
+        op_sum, whole = rng.uniform(1000, 6000), rng.uniform(4, 40)
+        small = whole * rng.uniform(0.2, 0.9)
+        beyond = max(0.0, (small if of_small_ops else whole) - 3.0)
+        latency = (1.1 * op_sum + 40.0 * beyond) * (1 + noise * rng.standard_normal())
+        made.append(CalibrationNetwork(f"n{i}", op_sum, int(1e6 * whole), latency, small_ops_bytes=int(1e6 * small)))
+    return made
+
+
+@pytest.mark.parametrize("of_small_ops", [True, False])
+def test_the_footprint_that_fits_is_taken(of_small_ops):
+    made = two_kinds(20, of_small_ops=of_small_ops)
+    fit = Calibration.fit(made)
+    assert fit.footprint is (Footprint.SMALL_OPS if of_small_ops else Footprint.WHOLE)
+    assert (fit.scale, fit.us_per_mb) == pytest.approx((1.1, 40.0), rel=0.1)
+    assert Calibration.from_text(fit.to_text()) == fit
+    assert ("footprint" in fit.to_text()) == of_small_ops
+
+
+def test_where_the_two_footprints_fit_alike_or_one_is_not_known_it_is_the_whole():
+    same = [replace(each, small_ops_bytes=each.footprint_bytes) for each in two_kinds(20, of_small_ops=True)]
+    assert Calibration.fit(same).footprint is Footprint.WHOLE
+    one_unknown = two_kinds(20, of_small_ops=True)
+    one_unknown[7] = replace(one_unknown[7], small_ops_bytes=None)
+    assert Calibration.fit(one_unknown).footprint is Footprint.WHOLE
+    assert Calibration.fit(two_kinds(5, of_small_ops=True)).footprint is Footprint.WHOLE
+
+
+def test_a_footprint_that_nobody_knows_is_refused():
+    text = Calibration.fit(two_kinds(20, of_small_ops=True)).to_text()
+    with pytest.raises(ValueError, match="footprint must be whole or small_ops, not 'tiny'"):
+        Calibration.from_text(text.replace("small_ops", "tiny"))
 
 
 def test_arrays_and_numbers_agree():

@@ -6,6 +6,7 @@ import torch
 
 from mobilenas.errors import InputError
 from mobilenas.latency import Calibration, CompiledLatency, LatencyPredictor, LatencyTable, Measurement, TableInfo
+from mobilenas.latency.footprint import Footprint
 from mobilenas.spaces import CompiledCosts
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
@@ -15,16 +16,17 @@ def space():
     return MnasNetSpace(resolution=64, num_classes=20)
 
 
-def predictor_with(space, keep):
+def predictor_with(space, keep, footprint=Footprint.WHOLE):
     rng = np.random.default_rng(0)
     rows = {op: Measurement(float(rng.uniform(1, 50))) for op in sorted(space.distinct_ops(), key=str) if keep(rng)}
-    calibration = Calibration(1.03, 15.0, 3.0, 0.02, 10, 1.2, 0.7)
+    calibration = Calibration(1.03, 15.0, 3.0, 0.02, 10, 1.2, 0.7, footprint)
     return LatencyPredictor(LatencyTable(TableInfo(device="d", overhead_us=0.3), rows, calibration=calibration))
 
 
+@pytest.mark.parametrize("footprint", Footprint)
 @pytest.mark.parametrize("share", [1.0, 0.7])
-def test_equal_to_predict_of_the_decoded_graph(space, share):
-    predictor = predictor_with(space, lambda rng: rng.random() < share)
+def test_equal_to_predict_of_the_decoded_graph(space, share, footprint):
+    predictor = predictor_with(space, lambda rng: rng.random() < share, footprint)
     compiled = CompiledLatency(predictor, space)
     genotypes = space.sample_batch(60, np.random.default_rng(1))
     graphs = [space.decode(genotype).graph() for genotype in genotypes]
@@ -50,8 +52,9 @@ def test_a_prepared_graph_is_predicted_as_the_graph(space):
     assert (total_us / 1e3, (total_us + half_us) / 1e3) == (latency.ms, latency.high_ms)
 
 
-def test_expected_latency_of_certain_choices_is_the_latency(space):
-    compiled = CompiledLatency(predictor_with(space, lambda rng: True), space)
+@pytest.mark.parametrize("footprint", Footprint)
+def test_expected_latency_of_certain_choices_is_the_latency(space, footprint):
+    compiled = CompiledLatency(predictor_with(space, lambda rng: True, footprint), space)
     genotype = space.sample(np.random.default_rng(4))
     sizes = [len(choices) for choices in space.decisions.values()]
     certain = [
