@@ -1,6 +1,7 @@
 """Predictors fitted and tested on the networks that `predictor_data.py` measured.
 
     python benchmarks/predictor_error.py errors      # ours, and what one would try instead, on held-out networks
+    python benchmarks/predictor_error.py errors xeon.float32.1    # of another record
     python benchmarks/predictor_error.py choice      # which ops to measure: chosen against drawn at random
     python benchmarks/predictor_error.py transfer    # float32 -> int8, one thread -> two, from few networks and ops
     python benchmarks/predictor_error.py transfer float32.aarch64_emulated    # microseconds -> instructions
@@ -241,6 +242,7 @@ def transfers(names: Sequence[str], machine: str) -> None:
             print(f"{name}: not recorded; run predictor_data.py")
             continue
         target = Data(name)
+        own_ops = list(target.table) if len(target.table) <= TRANSFER_OPS else chosen_ops  # made with --telling
         known = [n for n in target.to_fit if n.name in source.measured_us]
         tests = [n for kind in SETS for n in target.test(kind)]
         as_taken = [n for n in known if n.name in taken]
@@ -252,7 +254,7 @@ def transfers(names: Sequence[str], machine: str) -> None:
             ("the 10 networks and 80 ops that profile --from takes", [as_taken], TRANSFER_OPS),
             ("20 networks and 80 ops", draws[20], TRANSFER_OPS),
         ):
-            op_us = {op: target.table[op].latency_us for op in chosen_ops[:ops]}
+            op_us = {op: target.table[op].latency_us for op in own_ops[:ops]}
             rows = []
             for chosen in choices:
                 measured = [MeasuredNetwork(n.name, GRAPHS[n.name], target.measured_us[n.name]) for n in chosen]
@@ -293,8 +295,8 @@ def inside(data: Data, names: Sequence[str], predict: Predict) -> float:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["errors"]:
-            for each in ("float32.1", "int8.1"):
+        case ["errors", *names]:
+            for each in names or ("float32.1", "int8.1"):
                 errors(each)
         case ["choice"]:
             choice()
