@@ -23,7 +23,7 @@ from mobilenas.latency import steady_runner
 from mobilenas.latency.steady import NETWORK_CHUNK
 from mobilenas.runners import Failure, TimingProtocol, open_runner
 
-LEAST_VISITS, VISIT_SECONDS, MOST_SECONDS = 12, 0.12, 3600
+LEAST_VISITS, VISIT_SECONDS, START_SECONDS, MOST_SECONDS = 12, 0.06, 0.03, 3600
 
 
 def run(
@@ -81,7 +81,7 @@ def _protocol(seconds: float, files: int) -> TimingProtocol:
     """Many short visits rather than a few long ones: disturbances come in episodes."""
     with_sentinels = 1 + 2 / min(files, NETWORK_CHUNK)
     visit_seconds = max(min(VISIT_SECONDS, seconds / with_sentinels / LEAST_VISITS), 0.001)
-    visits = max(LEAST_VISITS, int(seconds / with_sentinels / visit_seconds))
+    visits = max(LEAST_VISITS, int(seconds / with_sentinels / (visit_seconds + START_SECONDS)))
     return TimingProtocol(visits=visits, runs=1000, visit_seconds=visit_seconds)
 
 

@@ -100,14 +100,15 @@ class Calibration:
     def fit(cls, networks: Sequence[CalibrationNetwork]) -> "Calibration":
         """Fits to relative errors, robustly; the knee by leave-one-out.
 
-        With fewer than eight networks only the scale is fitted; with none the sum stands as it is.
+        With fewer than eight networks only the scale is fitted; with none the sum stands as it is. The error is that of
+        networks left out of the choice of the knee, but not of that of the footprint.
         """
         if not networks:
             return cls()
         found = _Candidates.of(networks, Footprint.WHOLE)
-        if len(networks) >= LEAST_NETWORKS and all(each.small_ops_bytes is not None for each in networks):
+        if all(each.small_ops_bytes is not None for each in networks):
             other = _Candidates.of(networks, Footprint.SMALL_OPS)
-            found = other if other.squares.min() < CLEARLY**2 * found.squares.min() else found
+            found = other if other.is_clearly_better_than(found) else found
         data, best = found.data, found.knees[int(found.squares.argmin())]
         solution = data.solve(best, np.ones(len(networks), bool))
         error = max(_error_of_the_best(found.errors), LEAST_ERROR)
@@ -248,6 +249,10 @@ class _Candidates:
     def squares(self) -> Floats:
         """Sum of every candidate's squared errors."""
         return np.asarray(np.square(self.errors).sum(1))
+
+    def is_clearly_better_than(self, others: "_Candidates") -> bool:
+        """Whether the best of these has less error than the best of the others, and not by chance."""
+        return bool(self.squares.min() < CLEARLY**2 * others.squares.min())
 
 
 def _error_of_the_best(errors: Floats) -> float:

@@ -180,7 +180,7 @@ class _FactorTable:
         self._tensors: dict[tuple[object, object], tuple[Tensor, Tensor, Tensor]] = {}
 
     def tensors(self, like: "Tensor") -> tuple["Tensor", "Tensor", "Tensor"]:
-        """Microseconds, weight bytes and `alive` by combination, of the type and on the device of `like`."""
+        """Microseconds, bytes that count and `alive` by combination, of the type and on the device of `like`."""
         key = (like.dtype, like.device)
         if key not in self._tensors:
             arrays = (self.costs.real, self.costs.imag, self.alive)
@@ -190,7 +190,7 @@ class _FactorTable:
 
 
 def _contribution(counts: Mapping[OpSpec, int], costs: dict[OpSpec, Floats], predictor: LatencyPredictor) -> Floats:
-    """Microseconds, times the calibration's factors, weight bytes, standard errors and variances, summed over ops."""
+    """Microseconds, times factors, bytes of weights that count, standard errors and variances, summed over ops."""
     total = np.zeros(4)
     for op, count in counts.items():
         if op not in costs:

@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of visits done and the number of all visits."""
 
 OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.02, timeout_seconds=30)
-NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, warmup_runs=1, timeout_seconds=60, waits=False)
+NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, warmup_runs=1, timeout_seconds=60)
 OP_VISITS, NETWORK_VISITS = 2, 6
 """Visits that every op and network gets; the latter is a multiple of the former."""
 MOST_OP_VISITS, MOST_NETWORK_VISITS = 6, 24
@@ -272,9 +272,9 @@ class Profiler:
 
     def _networks_us(self, names: Iterable[str]) -> dict[str, float]:
         """What networks take, without those that the runtime refused."""
-        visits = {name: self._journal.networks[name] for name in names if name in self._journal.networks}
-        slowness = self.steady.network_slowness
-        return {name: undisturbed([visit.us for visit in seen]) / slowness for name, seen in visits.items()}
+        fine = [name for name in names if name in self._journal.networks and name not in self.failures]
+        found_us = self.steady.networks_us([self._journal.networks[name] for name in fine])
+        return dict(zip(fine, found_us, strict=True))
 
     def _measurements(self, ops: Iterable[OpSpec]) -> dict[OpSpec, Measurement]:
         """The rows of ops, without those that the runtime refused."""

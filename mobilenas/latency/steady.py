@@ -13,7 +13,7 @@ from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import DeviceError
 from mobilenas.export import random_weights, write_tflite
 from mobilenas.graph import GraphBuilder
-from mobilenas.runners import MOST_SLOWNESS, Failure, Runner, Timing, TimingProtocol, response
+from mobilenas.runners import MOST_SLOWNESS, Failure, Runner, Timing, TimingProtocol, response, undisturbed
 
 SENTINEL_BLOCK = MBConv(out_channels=24, kernel_size=3, stride=2, expanded_channels=96, activation="relu6")
 """Beside ops: the second block of MobileNetV2, whose activations do not stay in the processor's own cache."""
@@ -32,19 +32,24 @@ A device that stays slow is measured as it is, and the user is told.
 """
 OP_STRIDE, NETWORK_STRIDE = 32, 2
 """Models between two timings of the sentinel."""
-OP_RESPONSE = 0.7
-"""With what power ops become slower when their sentinel does, as long as their own visits do not tell.
+OP_RESPONSE, NETWORK_RESPONSE = 0.7, 1.0
+"""With what power models become slower when their sentinel does, as long as their own visits do not tell.
 
-In quiet moments, where the runner has a gate that finds them, they do not: what ops read is in the processor's caches,
+In quiet moments, where the runner has a gate that finds them, ops do not: what they read is in the processor's caches,
 where others do not disturb them. Source: correlation 0.03 on a shared server.
 """
-NETWORK_RESPONSE, GATED_NETWORK_RESPONSE = 1.0, 0.5
-"""With what power networks become slower when their sentinel does for a whole session.
+SESSION_RESPONSE = 0.5
+"""With what power networks behind a gate become slower when their sentinel does for a whole session.
 
-A slower clock slows all of them alike. On a shared server, where runners have a gate, it is the memory that others
-use, and what comes from there is a tenth to all of a network's time. Source: over half a minute each, powers of eight
-networks against MobileNetV2's were 0 to 1.4 (median 0.3), of those with many weights about 1.
+It is the memory that others use then, and what comes from there is a tenth to all of a network's time. Source: over
+half a minute each, on a shared server, powers of eight networks against MobileNetV2's were 0 to 1.4 (median 0.3), of
+those with many weights about 1.
 """
+CLOSE, CLOSE_BEHIND_A_GATE = (
+    TimingProtocol(visits=15, runs=200, visit_seconds=0.12),
+    TimingProtocol(visits=24, runs=200, visit_seconds=0.08),
+)
+"""Of files that are held against a target, beside a reference perhaps; a visit to a phone is a trip."""
 NETWORK_CHUNK = 8
 """Networks that go to the device in one trip."""
 
@@ -113,17 +118,18 @@ class Sentinel:
         """Takes over what it took beside visits that an interrupted session made in quiet moments."""
         self.quiet_us.extend(visit.beside_us for visit in visits if visit.slowness == 1)
 
-    def add(self, timing: Timing) -> float:
-        """Keeps a timing; gives what the sentinel would have taken in a quiet moment.
+    def beside(self, before: Timing, after: Timing, visits: int) -> tuple[float, float]:
+        """What it took beside some visits, on average and the slower of the two, had they been in quiet moments.
 
-        How much slower it was than that is known for the runner's own reference only, which may feel more of what
-        disturbs: the sentinel counts as no faster than usual.
+        Each visit's average is kept, as journals keep it. How much slower it was than in a quiet moment is known for
+        the runner's own reference only, which may feel more of what disturbs: the sentinel counts as no faster than
+        usual.
         """
-        if timing.slowness == 1:
-            self.quiet_us.append(timing.latency_us)
-            return timing.latency_us
-        self.other_us.append(timing.latency_us)
-        return max(timing.latency_us / timing.slowness, self.usual_us)
+        around = (before, after)
+        kept = self.quiet_us if before.slowness == after.slowness == 1 else self.other_us
+        kept.extend([(before.latency_us + after.latency_us) / 2] * visits)
+        found = [t.latency_us if t.slowness == 1 else max(t.latency_us / t.slowness, self.usual_us) for t in around]
+        return sum(found) / 2, max(found)
 
 
 class SteadyRunner:
@@ -150,8 +156,13 @@ class SteadyRunner:
 
     @property
     def has_gate(self) -> bool:
-        """Whether ops wait for quiet moments; networks, which are too long for them, are visited more often then."""
+        """Whether the runner has one: see `Runner.has_gate`."""
         return self._runner.has_gate
+
+    @property
+    def close(self) -> TimingProtocol:
+        """How files are timed that are held against a target."""
+        return CLOSE_BEHIND_A_GATE if self.has_gate else CLOSE
 
     @property
     def gate_us(self) -> float:
@@ -171,7 +182,7 @@ class SteadyRunner:
         Raises:
             DeviceError: If the device is lost.
         """
-        once = replace(protocol, visits=1, waits=False)
+        once = replace(protocol, visits=1)
         visits: list[list[Timing]] = [[] for _ in files]
         failures: dict[int, Failure] = {}
         for _ in range(protocol.visits):
@@ -183,8 +194,8 @@ class SteadyRunner:
                         failures[i] = timing
                     else:
                         visits[i].append(timing)
-        slowness = self.network_slowness
-        return [failures.get(i) or Timing.merged(visits[i], slowness) for i in range(len(files))]
+        found_us = self.networks_us([[Visit.of(timing) for timing in timings] for timings in visits])
+        return [failures.get(i) or replace(Timing.merged(visits[i]), latency_us=found_us[i]) for i in range(len(files))]
 
     def visit(self, files: Sequence[bytes], protocol: TimingProtocol, sentinel: Sentinel) -> list[Timing | Failure]:
         """One visit of each file, made again while `sentinel` says that the device is disturbed.
@@ -194,7 +205,9 @@ class SteadyRunner:
         """
         best: list[tuple[float, Timing | Failure] | None] = [None] * len(files)
         due = list(range(len(files)))
-        retries = RETRIES if protocol.waits or not self.has_gate else 0
+        retries = RETRIES
+        if self.has_gate and sentinel is self.network:
+            protocol, retries = replace(protocol, waits=False), 0
         for attempt in range(retries + 1):
             start = time.monotonic()
             for i, found in zip(due, self._watched([files[i] for i in due], protocol, sentinel), strict=True):
@@ -215,22 +228,33 @@ class SteadyRunner:
         self._check_recovered(max((us for us, _ in kept), default=0.0), sentinel)
         return [timing for _, timing in kept]
 
-    @property
-    def network_slowness(self) -> float:
-        """How many times their usual time networks took in this session, as far as their sentinel says."""
-        return float(self.network.slowness ** (GATED_NETWORK_RESPONSE if self.has_gate else NETWORK_RESPONSE))
+    def networks_us(self, networks: Sequence[Sequence[Visit]]) -> list[float]:
+        """What networks take by their visits; 0 without any.
+
+        Behind a gate the 10th percentile of them, less what the sentinel says of the whole session; elsewhere that of
+        the visits that the sentinel did not find disturbed.
+        """
+        if not self.has_gate:
+            slowness = self._slowness(networks, self.network.usual_us, NETWORK_RESPONSE)
+            pairs = zip(networks, slowness, strict=True)
+            return [undisturbed([v.us for v in seen], factors) if seen else 0.0 for seen, factors in pairs]
+        factor = self.network.slowness**SESSION_RESPONSE
+        visits_us = [[v.us / min(v.slowness, MOST_SLOWNESS) for v in seen] for seen in networks]
+        return [undisturbed(seen) / factor if seen else 0.0 for seen in visits_us]
 
     def op_slowness(self, ops: Sequence[Sequence[Visit]]) -> list[list[float]]:
-        """How many times its usual time each op took in each of its visits, as far as gate and sentinel say.
-
-        Without a gate the visits themselves tell how ops respond to what slows the sentinel down.
-        """
-        usual_us = self.block.usual_us
-        if self.has_gate or not usual_us:
+        """How many times its usual time each op took in each of its visits, as far as gate and sentinel say."""
+        if self.has_gate:
             return [[each.slowness for each in seen] for seen in ops]
-        pairs = (([each.us for each in seen], [each.beside_us for each in seen]) for seen in ops)
-        power = response(pairs, OP_RESPONSE)
-        return [[each.slowness * (each.beside_us / usual_us) ** power for each in seen] for seen in ops]
+        return self._slowness(ops, self.block.usual_us, OP_RESPONSE)
+
+    @staticmethod
+    def _slowness(models: Sequence[Sequence[Visit]], usual_us: float, prior: float) -> list[list[float]]:
+        """What a sentinel says of each visit; the visits themselves tell how models respond to what slows it down."""
+        if not usual_us:
+            return [[each.slowness for each in seen] for seen in models]
+        power = response((([v.us for v in seen], [v.beside_us for v in seen]) for seen in models), prior)
+        return [[v.slowness * (v.beside_us / usual_us) ** power for v in seen] for seen in models]
 
     def _check_recovered(self, slowest_us: float, sentinel: Sentinel) -> None:
         drift = slowest_us / sentinel.usual_us if sentinel.usual_us else 1.0
@@ -257,25 +281,25 @@ class SteadyRunner:
         around, stride = sentinel.write(), sentinel.stride
         parts = [files[i : i + stride] for i in range(0, len(files), stride)]
         answers = iter(self._runner.measure([around, *(file for part in parts for file in (*part, around))], protocol))
-        before_us = self._sentinel_us(next(answers), sentinel)
+        before = self._checked(next(answers), sentinel)
         found: list[tuple[float, Timing | Failure]] = []
         for part in parts:
             timings = [next(answers) for _ in part]
-            after_us = self._sentinel_us(next(answers), sentinel)
+            after = self._checked(next(answers), sentinel)
+            beside_us, slower_us = sentinel.beside(before, after, len(part))
             for timing in timings:
-                slowest_us = max(before_us, after_us)
                 if isinstance(timing, Timing):
-                    slowest_us *= timing.slowness
-                    timing = replace(timing, beside_us=(before_us + after_us) / 2)
-                found.append((slowest_us, timing))
-            before_us = after_us
+                    found.append((slower_us * timing.slowness, replace(timing, beside_us=beside_us)))
+                else:
+                    found.append((slower_us, timing))
+            before = after
         return found
 
     @staticmethod
-    def _sentinel_us(timing: Timing | Failure, sentinel: Sentinel) -> float:
+    def _checked(timing: Timing | Failure, sentinel: Sentinel) -> Timing:
         if isinstance(timing, Failure):
             raise DeviceError(f"the device does not run {sentinel.name} ({timing.reason}); check it and run this again")
-        return sentinel.add(timing)
+        return timing
 
 
 @cache

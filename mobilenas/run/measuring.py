@@ -11,11 +11,9 @@ from mobilenas.export import random_weights, write_tflite
 from mobilenas.latency import steady_runner
 from mobilenas.run.folder import RunFolder
 from mobilenas.run.result import Measured
-from mobilenas.runners import Device, Failure, Timing, TimingProtocol, open_runner
+from mobilenas.runners import Device, Failure, Timing, open_runner
 
 REFERENCE = "mobilenet_v2"
-PROTOCOL = TimingProtocol(visits=24, runs=200, visit_seconds=0.08)
-"""Of the candidates and of the winner: about six seconds for one with the reference network."""
 
 
 def measure_interleaved(
@@ -38,7 +36,8 @@ def measure_interleaved(
         reference = models.get(REFERENCE, resolution=arch.resolution, num_classes=arch.num_classes).graph()
         files = [*(model for _, model in networks), write_tflite(reference, random_weights(reference))]
         with open_runner(device) as runner:
-            timings = steady_runner(device, runner).measure(files, PROTOCOL)
+            steady = steady_runner(device, runner)
+            timings = steady.measure(files, steady.close)
         names = [*(each.name for each, _ in networks), REFERENCE]
         fine = []
         for name, timing in zip(names, timings, strict=True):

@@ -48,7 +48,10 @@ class Runner(ABC):
     is_here: ClassVar[bool] = False
     """Whether it runs on this machine: it can always be measured, and others' figures are not of it."""
     has_gate: ClassVar[bool] = False
-    """Whether its visits can wait for quiet moments of the processor."""
+    """Whether its visits can wait for quiet moments of the processor, and cost little.
+
+    Ops wait for them. Networks, which run longer than any moment is quiet, are visited often instead, and never again.
+    """
     patience: Patience = Patience()
     least_us: float = 0.0
     usual_gate_us: float = 0.0

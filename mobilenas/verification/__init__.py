@@ -3,7 +3,6 @@
 from mobilenas.verification.accuracy import MAX_DROP, Labelled, held_out
 from mobilenas.verification.report import Check, Report
 from mobilenas.verification.verify import (
-    LATENCY_PROTOCOL,
     inspect_file,
     latency_check,
     measure_file,
@@ -12,7 +11,6 @@ from mobilenas.verification.verify import (
 )
 
 __all__ = [
-    "LATENCY_PROTOCOL",
     "MAX_DROP",
     "Check",
     "Labelled",

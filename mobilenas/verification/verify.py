@@ -21,7 +21,7 @@ from mobilenas.export import (
 from mobilenas.export.tflite_op import Constant
 from mobilenas.graph import OpGraph
 from mobilenas.latency import SteadyRunner
-from mobilenas.runners import Failure, LiteRTProcess, ModelError, Timing, TimingProtocol
+from mobilenas.runners import Failure, LiteRTProcess, ModelError, Timing
 from mobilenas.verification.accuracy import Labelled, accuracy_checks
 from mobilenas.verification.int8_weights import weights_checks
 from mobilenas.verification.metadata import metadata_checks
@@ -41,7 +41,6 @@ MOST_TIMES, LEAST_VALUES = 16, 1000
 TIMEOUT_SECONDS = 120.0
 PARITY_IMAGES = 64
 """Of labelled images, those whose scores are compared with torch in float64, which is slow."""
-LATENCY_PROTOCOL = TimingProtocol(visits=24, runs=200, visit_seconds=0.08)
 
 
 def verify_file(
@@ -184,13 +183,13 @@ def run_model(process: LiteRTProcess, model: bytes, images: Images) -> Images:
     return np.concatenate(found)
 
 
-def measure_file(model: bytes, runner: SteadyRunner, protocol: TimingProtocol = LATENCY_PROTOCOL) -> Timing:
+def measure_file(model: bytes, runner: SteadyRunner) -> Timing:
     """Times a file.
 
     Raises:
         VerificationError: If the device does not run it.
     """
-    (timing,) = runner.measure([model], protocol)
+    (timing,) = runner.measure([model], runner.close)
     if isinstance(timing, Failure):
         raise VerificationError(f"the device does not run the file: {timing.reason}")
     return timing

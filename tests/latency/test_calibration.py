@@ -7,7 +7,7 @@ import pytest
 
 from mobilenas.graph import GraphBuilder
 from mobilenas.latency import BlockKey, Calibration, CalibrationNetwork
-from mobilenas.latency.calibration import _error_of_the_best
+from mobilenas.latency.calibration import _Candidates, _error_of_the_best
 from mobilenas.latency.footprint import Footprint
 
 
@@ -203,6 +203,14 @@ def test_where_the_two_footprints_fit_alike_or_one_is_not_known_it_is_the_whole(
     one_unknown[7] = replace(one_unknown[7], small_ops_bytes=None)
     assert Calibration.fit(one_unknown).footprint is Footprint.WHOLE
     assert Calibration.fit(two_kinds(5, of_small_ops=True)).footprint is Footprint.WHOLE
+
+
+@pytest.mark.parametrize(("ratio", "is_better"), [(0.94, True), (0.96, False)])
+def test_a_footprint_is_clearly_better_from_five_percent_less_error_on(ratio, is_better):
+    """Of the candidates' best, which is not the last."""
+    errors = np.array([[3.0, 4.0], [6.0, 8.0]])
+    whole = _Candidates(None, [0.0, 1.0], errors)
+    assert _Candidates(None, [0.0, 1.0], ratio * errors).is_clearly_better_than(whole) == is_better
 
 
 def test_a_footprint_that_nobody_knows_is_refused():

@@ -26,7 +26,8 @@ from mobilenas.latency import (
     up_to_date_table,
 )
 from mobilenas.latency.calibration_set import PUBLISHED, networks_for
-from mobilenas.latency.profiling import CHUNK, MOST_NETWORK_VISITS, OP_VISITS
+from mobilenas.latency.profiling import CHUNK, MOST_NETWORK_VISITS, NETWORK_VISITS, OP_VISITS
+from mobilenas.latency.steady import SteadyRunner
 from mobilenas.latency.support import support_ops
 from mobilenas.runners import open_runner
 from mobilenas.spaces.mnasnet import MnasNetSpace
@@ -254,6 +255,48 @@ def test_behind_a_gate_networks_are_visited_until_their_fastest_visits_agree(fak
     for name, graph in networks.items():
         whole = latency_us(write_tflite(graph, random_weights(graph)))
         assert found_us[name] == pytest.approx(whole, rel=0.001)
+
+
+def test_without_a_gate_networks_have_no_more_visits_than_the_sentinel_asks_for(fake_device):
+    networks = calibration_networks(MnasNetSpace(resolution=32, num_classes=10), count=1)
+    FakeRunner.slow = staticmethod(lambda call: 1.0 + 0.03 * (call % 2))
+    with open_runner(fake_device) as runner:
+        path = table_path(fake_device, "float32")
+        Profiler(device=fake_device, dtype="float32", runner=runner, path=path).measure_apart([], networks)
+    assert len(FakeRunner.calls) == 1 + NETWORK_VISITS
+
+
+def test_networks_of_a_slow_session_are_held_against_the_tables_sentinel(fake_device, monkeypatch):
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    table = profile(fake_device, OPS[:2]).table
+    usual_us = latency_us(SteadyRunner(open_runner(fake_device)).network.write())
+    table = table.updated(replace(table.info, sentinel_network_us=usual_us), {})
+    networks = calibration_networks(MnasNetSpace(resolution=32, num_classes=10), count=1)
+    FakeRunner.slow = staticmethod(lambda call: 1.21)
+    with open_runner(fake_device) as runner:
+        path = table_path(fake_device, "float32")
+        profiler = Profiler(device=fake_device, dtype="float32", runner=runner, path=path, table=table)
+        _, found_us = profiler.measure_apart([], networks)
+    ((name, graph),) = networks.items()
+    assert found_us[name] == pytest.approx(1.1 * latency_us(write_tflite(graph, random_weights(graph))))
+
+
+def test_a_network_that_fails_after_good_visits_is_no_calibration_network(fake_device, monkeypatch):
+    networks = calibration_networks(MnasNetSpace(resolution=32, num_classes=10), count=2)
+    refused, fine = networks
+    file = write_tflite(networks[refused], random_weights(networks[refused]))
+
+    def slow(call):
+        FakeRunner.refuse = file if call >= 4 else b"\xff never"
+        return 1.0
+
+    FakeRunner.slow = staticmethod(slow)
+    with open_runner(fake_device) as runner:
+        path = table_path(fake_device, "float32")
+        profiler = Profiler(device=fake_device, dtype="float32", runner=runner, path=path)
+        _, found_us = profiler.measure_apart([], networks)
+    assert profiler.failures == {refused: "refused"}
+    assert set(found_us) == {fine}
 
 
 def test_networks_that_never_agree_have_a_last_visit(fake_device, monkeypatch):

@@ -128,19 +128,51 @@ def test_behind_a_gate_ops_are_as_slow_as_the_gate_whatever_the_sentinel_took(fa
     assert runner.op_slowness([[Visit(50.0, 1210.0, 1.3, 5), Visit(50.0, 8000.0, 1.0, 5)], []]) == [[1.3, 1.0], []]
 
 
-@pytest.mark.parametrize(("has_gate", "slowness"), [(False, 1.21), (True, 1.1)])
-def test_networks_follow_a_sentinel_that_is_slow_for_a_whole_session(
-    fake_device, pauses, monkeypatch, has_gate, slowness
+@pytest.mark.parametrize(("slower", "taken_off"), [(1.21, 1.1), (1.69, 1.25**0.5), (0.81, 1.0)])
+def test_behind_a_gate_networks_follow_a_sentinel_that_is_slow_for_a_whole_session_by_half(
+    fake_device, pauses, monkeypatch, slower, taken_off
 ):
-    """In full where it is the clock that is slow, by half where it is the memory, which others use."""
-    monkeypatch.setattr(FakeRunner, "has_gate", has_gate)
+    """It is the memory, which others use; never more is taken off than for a quarter, and nothing is added."""
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
     runner = steady(fake_device, network_us=latency_us(steady(fake_device).network.write()))
-    assert runner.network_slowness == 1.0  # nothing was timed yet
-    FakeRunner.slow = staticmethod(lambda call: 1.21)
+    FakeRunner.slow = staticmethod(lambda call: slower)
     timings = runner.measure(FILES, PROTOCOL)
-    assert runner.network_slowness == pytest.approx(slowness)
-    assert [t.latency_us for t in timings] == pytest.approx([1.21 / slowness * latency_us(file) for file in FILES])
-    assert [t.p10_us for t in timings] == pytest.approx([1.21 * latency_us(file) for file in FILES])
+    seen_us = [slower * latency_us(file) for file in FILES]
+    assert [t.latency_us for t in timings] == pytest.approx([us / taken_off for us in seen_us])
+    assert [t.p10_us for t in timings] == pytest.approx(seen_us)
+
+
+def test_without_a_gate_nothing_is_taken_off_visits_that_were_made_again_in_time(fake_device, pauses, monkeypatch):
+    """One trip in twelve is undisturbed: the tries that were thrown away say nothing of those that count."""
+    monkeypatch.setattr(FakeRunner, "patience", Patience(session_seconds=1e9))
+    FakeRunner.slow = staticmethod(lambda call: 1.0 if call % 4 == 3 else 1.2)
+    runner = steady(fake_device, network_us=latency_us(steady(fake_device).network.write()))
+    timings = runner.measure(FILES[:4], TimingProtocol(visits=6, runs=5))
+    assert [t.latency_us for t in timings] == pytest.approx([latency_us(file) for file in FILES[:4]])
+    assert len(FakeRunner.calls) == 6 * 4
+
+
+def test_without_a_gate_networks_follow_the_sentinel_as_much_as_their_visits_say(fake_device, pauses):
+    runner = steady(fake_device, network_us=1000.0)
+    networks = [[Visit(50.0, 1000.0, 1.0, 5), Visit(60.0, 1728.0, 1.0, 5)] for _ in range(9)]
+    assert runner.networks_us([*networks, []]) == [pytest.approx(50.0)] * 9 + [0.0]  # the cube root: 60 / 1.2
+    assert runner.networks_us([[Visit(60.0, 1200.0, 1.0, 5)]]) == [pytest.approx(50.0)]
+
+
+def test_behind_a_gate_visits_of_an_older_journal_count_by_how_slow_the_gate_was(fake_device, pauses, monkeypatch):
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    runner = steady(fake_device)
+    assert runner.networks_us([[Visit(60.0, 1000.0, 1.2, 5), Visit(100.0, 1000.0, 9.0, 5)]]) == [pytest.approx(53.0)]
+
+
+def test_behind_a_gate_ops_are_visited_again_and_wait(fake_device, pauses, monkeypatch):
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    FakeRunner.slow = staticmethod(lambda call: 1.2 if call == 1 else 1.0)
+    runner = steady(fake_device)
+    for _ in range(2):
+        timings = runner.visit(FILES, TimingProtocol(visits=1, runs=5), runner.block)
+    assert [t.latency_us for t in timings] == [latency_us(file) for file in FILES]
+    assert runner.repeated_visits == len(FILES)
 
 
 def test_behind_a_gate_networks_have_many_visits_of_which_the_fastest_tenth_counts(fake_device, pauses, monkeypatch):
@@ -166,16 +198,31 @@ def test_behind_a_gate_networks_have_many_visits_of_which_the_fastest_tenth_coun
 
 def test_a_sentinel_in_no_quiet_moment_does_not_become_the_usual_one(fake_device, pauses):
     """The runner's reference took 60 % longer, the sentinel only 20 %: it is not taken for a quarter faster."""
-    sentinel = steady(fake_device).network
+    sentinel = steady(fake_device).block
     quiet = Timing.from_visit([100.0], delegates=1)
     loud = Timing.from_visit([120.0], delegates=1, slowness=1.6)
-    assert sentinel.add(loud) == 120.0  # nothing better is known
+    assert sentinel.beside(loud, loud, 1) == (120.0, 120.0)  # nothing better is known
     assert sentinel.usual_us == 120.0
-    assert sentinel.add(quiet) == 100.0
+    assert sentinel.beside(quiet, quiet, 1) == (100.0, 100.0)
     assert sentinel.usual_us == 100.0
-    assert sentinel.add(loud) == 100.0
-    assert sentinel.add(replace(loud, latency_us=240.0)) == 150.0
+    assert sentinel.beside(loud, quiet, 1) == (100.0, 100.0)
+    assert sentinel.beside(quiet, replace(loud, latency_us=240.0), 1) == (125.0, 150.0)
     assert sentinel.usual_us == 100.0
+
+
+def test_a_resumed_session_has_the_sentinel_of_one_that_was_not_interrupted(fake_device, pauses, monkeypatch):
+    """What a journal keeps of each visit is what the session keeps."""
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    FakeRunner.slow = staticmethod(lambda call: 1 + 0.1 * (call * 7 % 11))
+    whole = steady(fake_device)
+    seen = [
+        Visit.of(timing)
+        for _ in range(9)
+        for timing in whole.visit(FILES[:4], TimingProtocol(visits=1, runs=5), whole.network)
+    ]
+    resumed = steady(fake_device)
+    resumed.network.remember(seen)
+    assert resumed.network.session_us == whole.network.session_us > 0
 
 
 def test_the_gate_of_an_earlier_session_goes_to_the_runner(fake_device, pauses):

@@ -16,8 +16,9 @@ from mobilenas.latency import (
     transfer,
 )
 from mobilenas.latency.calibration_set import PUBLISHED
+from mobilenas.latency.footprint import Footprint
 from mobilenas.latency.rates import PRIOR
-from mobilenas.latency.ratios import group
+from mobilenas.latency.ratios import Ratios, group
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
 NEW = TableInfo(device="new", dtype="float32", overhead_us=2.0)
@@ -213,6 +214,16 @@ def test_a_network_given_twice_is_refused(graphs, source):
     networks = measured(graphs[0][:5])
     with pytest.raises(InputError, match="network 'n1' was given twice; give each once"):
         transfer(source, NEW, [*networks, networks[1]])
+
+
+@pytest.mark.parametrize("footprint", Footprint)
+def test_sums_have_the_footprint_of_the_sources_calibration(graphs, source, footprint):
+    calibration = Calibration(1.1, 40.0, 1.0, 0.02, 10, footprint=footprint)
+    table = LatencyTable(source.info, dict(source), calibration=calibration)
+    (known, _) = graphs
+    space = Ratios(dict.fromkeys(op for graph in known for op in graph.op_counts()), LatencyPredictor(table))
+    megabytes = np.array([footprint.of(graph, "float32") for graph in known]) / 1e6
+    np.testing.assert_allclose(space.sums(known, "float32")[:, -1], 40.0 * np.maximum(megabytes - 1.0, 0.0))
 
 
 def test_what_was_transferred_reads_back(graphs, source, tmp_path):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_the_gate_of_a_session_is_the_next_ones_usual(device):
         runner.usual_gate_us = best_us / 4  # what it never was
         (second,) = runner.measure([write_micro_model(CONV)], QUICK)
     assert second.slowness > 2 > first.slowness
+
+
+def test_only_visits_that_wait_are_watched_by_the_gate(device):
+    with open_runner(device) as runner:
+        assert runner.has_gate
+        runner.measure([write_micro_model(CONV)], replace(QUICK, waits=False))
+        assert runner.gate_us == 0.0
+        runner.measure([write_micro_model(CONV)], QUICK)
+        assert runner.gate_us > 0.0
 
 
 def test_more_work_takes_longer(device):

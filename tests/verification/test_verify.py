@@ -13,7 +13,7 @@ from mobilenas.export import expected_operators, random_weights, read_tflite, wr
 from mobilenas.export.flatbuffer import FlatbufferModel
 from mobilenas.graph import GraphBuilder, OpGraph
 from mobilenas.nn import GraphModule, set_weights, state_arrays
-from mobilenas.runners import Failure, LiteRTProcess, Timing
+from mobilenas.runners import Failure, LiteRTProcess, Timing, TimingProtocol
 from mobilenas.verification import (
     Check,
     Report,
@@ -317,6 +317,8 @@ def test_latency_check(latency_us, passed):
 
 
 class FakeRunner:
+    close = TimingProtocol()
+
     def __init__(self, answer):
         self.answer = answer
 
