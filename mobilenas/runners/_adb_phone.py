@@ -18,6 +18,9 @@ from mobilenas.extras import require
 PUSH_BYTES = 2**16
 """Of one packet of a push; adbd takes no more."""
 CONNECT_SECONDS, LEAST_CONNECT_SECONDS = 10.0, 1.0
+ANSWER_SECONDS, QUESTIONS = 10.0, 2
+"""How long the adb server has to say which phones there are, and how often it is asked: one that was just starting may
+never answer."""
 PUSH_SECONDS = 60.0
 """Silence after which a push is given up."""
 WIFI_PORT = 5555
@@ -75,7 +78,7 @@ class AdbPhone:
             if self._address and self._state(client) != "device":
                 client.disconnect(self._address)
                 self._said = client.connect(self._address, timeout=seconds)
-            self.serial = self._found(client.list(extended=True))
+            self.serial = self._found(_listed(client, extended=True))
 
     def answers(self) -> bool:
         """Whether the phone is ready, as far as a running adb server knows; starts none."""
@@ -84,7 +87,7 @@ class AdbPhone:
         try:
             client = _client()
             with _lost():
-                self._found(client.list(extended=True))
+                self._found(_listed(client, extended=True))
         except (DeviceError, InputError, PhoneLostError):
             return False
         return True
@@ -146,7 +149,7 @@ class AdbPhone:
             connection.sendall(b"QUIT" + struct.pack("<I", 0))
 
     def _state(self, client: Any) -> str:
-        return next((str(info.state) for info in client.list() if info.serial == self._address), "")
+        return next((str(info.state) for info in _listed(client) if info.serial == self._address), "")
 
     def _found(self, devices: Sequence[Any]) -> str:
         named = self._wanted or ("" if self._model else os.environ.get("ANDROID_SERIAL", ""))
@@ -204,7 +207,18 @@ def _client() -> Any:
     adbutils = require("adbutils", "adb")
     if not _has_server():
         _start_server(adbutils.adb_path)
-    return adbutils.AdbClient()
+    return adbutils.AdbClient(socket_timeout=ANSWER_SECONDS)
+
+
+def _listed(client: Any, *, extended: bool = False) -> Sequence[Any]:
+    """The phones that the server knows."""
+    errors = require("adbutils.errors", "adb")
+    for _ in range(QUESTIONS - 1):
+        try:
+            return list(client.list(extended=extended))
+        except errors.AdbTimeout:
+            continue
+    return list(client.list(extended=extended))
 
 
 def _has_server() -> bool:

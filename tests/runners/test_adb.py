@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socketserver
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,8 @@ from phone_models import MODELS, QUICK, assert_all_measured, wait_for
 from mobilenas.errors import DeviceError, FieldError, InputError
 from mobilenas.export import write_micro_model
 from mobilenas.graph import OpKind, OpSpec
-from mobilenas.runners import Device, Failure, Timing, TimingProtocol, open_runner
+from mobilenas.runners import Device, Failure, Timing, TimingProtocol, _adb_phone, open_runner
+from mobilenas.runners._adb_phone import AdbPhone, PhoneLostError
 from mobilenas.runners._phone_session import remote_name
 
 HOSTILE = """a'b"c ;$(touch owned)`touch owned`
@@ -350,3 +352,46 @@ def test_timings_are_what_the_helper_says(phone):
         (timing,) = runner.measure(MODELS[:1], QUICK)
     assert isinstance(timing, Timing)
     assert (timing.runs, timing.visits, timing.delegates, timing.unit) == (10, 2, 1, "us")
+
+
+@pytest.fixture
+def deaf_server(monkeypatch):
+    """An adb server that takes requests and answers none but the first `deaf_server.deaf` it gets."""
+    phones = b"0123456789 device product:p model:M device:d transport_id:1\n"
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        deaf, asked = 1, 0
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            if not (size := self.request.recv(4)):
+                return
+            self.request.recv(int(size, 16))
+            self.server.asked += 1
+            if self.server.asked <= self.server.deaf:
+                self.request.recv(1)  # until the other side gives up
+                return
+            self.request.sendall(b"OKAY%04x" % len(phones) + phones)
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("ANDROID_ADB_SERVER_HOST", "127.0.0.1")
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.server_address[1]))
+        monkeypatch.setattr(_adb_phone, "ANSWER_SECONDS", 0.3)
+        yield server
+        server.shutdown()
+
+
+def test_a_server_that_does_not_answer_once_is_asked_again(deaf_server):
+    phone = AdbPhone(serial="0123456789")
+    phone.connect()
+    assert phone.serial == "0123456789"
+    assert deaf_server.asked == 2
+
+
+def test_a_server_that_never_answers_is_an_error(deaf_server):
+    deaf_server.deaf = 100
+    with pytest.raises(PhoneLostError, match="timeout"):
+        AdbPhone(serial="0123456789").connect()
+    assert not AdbPhone(serial="0123456789").answers()
