@@ -64,7 +64,7 @@ def readers() -> dict[str, Reader]:
     from mobilenas.history import History, Trial
     from mobilenas.latency import LatencyPredictor, LatencyTable, Measurement, TableInfo
     from mobilenas.latency.journal import Journal
-    from mobilenas.latency.steady import Visit
+    from mobilenas.latency.sentinel import Visit
     from mobilenas.runners import Device
 
     archs = [models.get(name, resolution=32, num_classes=4) for name in ("mobilenet_v2_0.35", "mobilenet_v3_small")]

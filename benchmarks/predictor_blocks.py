@@ -19,7 +19,7 @@ from mobilenas.graph import BlockSpan, OpGraph
 from mobilenas.latency import SteadyRunner
 from mobilenas.latency.op_key import OpKey, key_of
 from mobilenas.latency.profiling import CHUNK, OP_PROTOCOL, OP_VISITS
-from mobilenas.latency.steady import Visit
+from mobilenas.latency.sentinel import Visit
 from mobilenas.runners import Device, Failure, open_runner, undisturbed
 
 FILE = RESULTS / "predictor_blocks.float32.1.csv.gz"

@@ -251,7 +251,7 @@ class _Candidates:
         return np.asarray(np.square(self.errors).sum(1))
 
     def is_clearly_better_than(self, others: "_Candidates") -> bool:
-        """Whether the best of these has less error than the best of the others, and not by chance."""
+        """Whether the best of these has less error than the best of the others, by 5 %."""
         return bool(self.squares.min() < CLEARLY**2 * others.squares.min())
 
 

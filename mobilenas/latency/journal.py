@@ -10,7 +10,7 @@ from typing import Any
 from mobilenas.errors import InputError
 from mobilenas.graph import OpSpec
 from mobilenas.latency.op_columns import read_op, write_op
-from mobilenas.latency.steady import Visit
+from mobilenas.latency.sentinel import Visit
 from mobilenas.storage import set_aside
 
 

@@ -17,7 +17,8 @@ from mobilenas.latency.journal import Journal, path_beside
 from mobilenas.latency.overhead import overhead_us
 from mobilenas.latency.preamble import TableInfo
 from mobilenas.latency.predictor import LatencyPredictor
-from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner, Visit
+from mobilenas.latency.sentinel import Visit
+from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner
 from mobilenas.latency.table import LEAST_US, LatencyTable, Measurement
 from mobilenas.runners import Device, Failure, Runner, TimingProtocol, undisturbed
 

@@ -1,28 +1,15 @@
 """SteadyRunner: visits that a disturbance spoilt are made again."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import NamedTuple, Self
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from mobilenas import models
-from mobilenas.blocks.mbconv import MBConv
 from mobilenas.errors import DeviceError
-from mobilenas.export import random_weights, write_tflite
-from mobilenas.graph import GraphBuilder
+from mobilenas.latency.sentinel import SENTINEL_NETWORK, Sentinel, Visit, block_file, network_file
 from mobilenas.runners import MOST_SLOWNESS, Failure, Runner, Timing, TimingProtocol, response, undisturbed
 
-SENTINEL_BLOCK = MBConv(out_channels=24, kernel_size=3, stride=2, expanded_channels=96, activation="relu6")
-"""Beside ops: the second block of MobileNetV2, whose activations do not stay in the processor's own cache."""
-SENTINEL_NETWORK = "mobilenet_v2"
-"""Beside networks: its weights do not stay there either."""
 OP_DRIFT, NETWORK_DRIFT = 1.05, 1.06
 """A chunk around which the sentinel takes longer than this times its usual time is measured again."""
-USUAL_PERCENTILE = 10
-"""Of a sentinel's timings, what it usually takes: most of a session may be disturbed."""
 NOTABLE_DRIFT = 0.04
 RETRIES = 3
 PATIENCE_SHARE = 0.3
@@ -45,91 +32,13 @@ It is the memory that others use then, and what comes from there is a tenth to a
 half a minute each, on a shared server, powers of eight networks against MobileNetV2's were 0 to 1.4 (median 0.3), of
 those with many weights about 1.
 """
-CLOSE, CLOSE_BEHIND_A_GATE = (
+TARGET, TARGET_BEHIND_A_GATE = (
     TimingProtocol(visits=15, runs=200, visit_seconds=0.12),
     TimingProtocol(visits=24, runs=200, visit_seconds=0.08),
 )
 """Of files that are held against a target, beside a reference perhaps; a visit to a phone is a trip."""
 NETWORK_CHUNK = 8
 """Networks that go to the device in one trip."""
-
-
-class Visit(NamedTuple):
-    """What one visit of a model found.
-
-    Attributes:
-        us: The latency.
-        beside_us: What the sentinel took beside it.
-        slowness: How many times its best the processor took, as the runner's gate saw; 1 in quiet moments, and where
-            there is no gate.
-        runs: How many it had, quiet or not.
-    """
-
-    us: float
-    beside_us: float
-    slowness: float
-    runs: int
-
-    @classmethod
-    def of(cls, timing: Timing) -> Self:
-        """A visit by its timing."""
-        return cls(timing.latency_us, timing.beside_us, timing.slowness, timing.runs)
-
-
-@dataclass(slots=True)
-class Sentinel:
-    """A model that is timed around others, to see whether the device is as it was.
-
-    Attributes:
-        name: What it is, for messages.
-        write: Gives its file.
-        tolerance: How many times its usual time counts as disturbed.
-        stride: It is timed again after so many models.
-        known_us: Its usual time from an earlier session; 0 if there was none.
-        quiet_us, other_us: Timings of this session, in quiet moments of the processor and in others.
-    """
-
-    name: str
-    write: Callable[[], bytes]
-    tolerance: float
-    stride: int
-    known_us: float = 0.0
-    quiet_us: list[float] = field(default_factory=list)
-    other_us: list[float] = field(default_factory=list)
-
-    @property
-    def session_us(self) -> float:
-        """Its usual time in this session; 0 before the first timing."""
-        timings_us = self.quiet_us or self.other_us
-        return float(np.percentile(timings_us, USUAL_PERCENTILE)) if timings_us else 0.0
-
-    @property
-    def usual_us(self) -> float:
-        """Its usual time, of an earlier session where there was one."""
-        return self.known_us or self.session_us
-
-    @property
-    def slowness(self) -> float:
-        """How many times its usual time it took in this session, within [1, 1.25]; 1 where nobody knows."""
-        known = self.session_us and self.known_us
-        return min(max(self.session_us / self.known_us, 1.0), MOST_SLOWNESS) if known else 1.0
-
-    def remember(self, visits: Iterable[Visit]) -> None:
-        """Takes over what it took beside visits that an interrupted session made in quiet moments."""
-        self.quiet_us.extend(visit.beside_us for visit in visits if visit.slowness == 1)
-
-    def beside(self, before: Timing, after: Timing, visits: int) -> tuple[float, float]:
-        """What it took beside some visits, on average and the slower of the two, had they been in quiet moments.
-
-        Each visit's average is kept, as journals keep it. How much slower it was than in a quiet moment is known for
-        the runner's own reference only, which may feel more of what disturbs: the sentinel counts as no faster than
-        usual.
-        """
-        around = (before, after)
-        kept = self.quiet_us if before.slowness == after.slowness == 1 else self.other_us
-        kept.extend([(before.latency_us + after.latency_us) / 2] * visits)
-        found = [t.latency_us if t.slowness == 1 else max(t.latency_us / t.slowness, self.usual_us) for t in around]
-        return sum(found) / 2, max(found)
 
 
 class SteadyRunner:
@@ -147,8 +56,8 @@ class SteadyRunner:
     """
 
     def __init__(self, runner: Runner, *, block_us: float = 0.0, network_us: float = 0.0, gate_us: float = 0.0) -> None:
-        self.block = Sentinel("a block of mobilenet_v2", _block_file, OP_DRIFT, OP_STRIDE, block_us)
-        self.network = Sentinel(SENTINEL_NETWORK, _network_file, NETWORK_DRIFT, NETWORK_STRIDE, network_us)
+        self.block = Sentinel("a block of mobilenet_v2", block_file, OP_DRIFT, OP_STRIDE, block_us)
+        self.network = Sentinel(SENTINEL_NETWORK, network_file, NETWORK_DRIFT, NETWORK_STRIDE, network_us)
         self.repeated_visits = 0
         self._runner = runner
         runner.usual_gate_us = gate_us
@@ -160,9 +69,9 @@ class SteadyRunner:
         return self._runner.has_gate
 
     @property
-    def close(self) -> TimingProtocol:
+    def target_protocol(self) -> TimingProtocol:
         """How files are timed that are held against a target."""
-        return CLOSE_BEHIND_A_GATE if self.has_gate else CLOSE
+        return TARGET_BEHIND_A_GATE if self.has_gate else TARGET
 
     @property
     def gate_us(self) -> float:
@@ -300,16 +209,3 @@ class SteadyRunner:
         if isinstance(timing, Failure):
             raise DeviceError(f"the device does not run {sentinel.name} ({timing.reason}); check it and run this again")
         return timing
-
-
-@cache
-def _block_file() -> bytes:
-    builder = GraphBuilder((112, 112, 16))
-    graph = builder.finish(SENTINEL_BLOCK.emit(builder, builder.inputs[0]))
-    return write_tflite(graph, random_weights(graph))
-
-
-@cache
-def _network_file() -> bytes:
-    graph = models.get(SENTINEL_NETWORK).graph()
-    return write_tflite(graph, random_weights(graph))

@@ -37,7 +37,7 @@ def measure_interleaved(
         files = [*(model for _, model in networks), write_tflite(reference, random_weights(reference))]
         with open_runner(device) as runner:
             steady = steady_runner(device, runner)
-            timings = steady.measure(files, steady.close)
+            timings = steady.measure(files, steady.target_protocol)
         names = [*(each.name for each, _ in networks), REFERENCE]
         fine = []
         for name, timing in zip(names, timings, strict=True):

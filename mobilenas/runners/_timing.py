@@ -67,7 +67,8 @@ def undisturbed(visits: npt.ArrayLike, slowness: npt.ArrayLike = ()) -> float:
     Source: with `slowness`, measured on a shared server, 12 visits of seven networks that were made again where the
     reference was slow: 95 % were within 1.7 % of the truth, 5.4 % beside a process that copied memory; of their 10th
     percentiles within 4.2 % and 5.9 %. Where others use the memory and nothing is made again, on another server, 24
-    visits' 10th percentiles repeat within 1.2 %, what `slowness` gives within 1.8 % (standard deviations).
+    visits' 10th percentiles repeat within 1.2 %, what `slowness` gives within 1.8 % (standard deviations;
+    `benchmarks/LOG.md`, 2026-11-30).
     """
     values, factors = np.asarray(visits, np.float64), np.asarray(slowness, np.float64)
     if not factors.size:

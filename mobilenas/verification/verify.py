@@ -189,7 +189,7 @@ def measure_file(model: bytes, runner: SteadyRunner) -> Timing:
     Raises:
         VerificationError: If the device does not run it.
     """
-    (timing,) = runner.measure([model], runner.close)
+    (timing,) = runner.measure([model], runner.target_protocol)
     if isinstance(timing, Failure):
         raise VerificationError(f"the device does not run the file: {timing.reason}")
     return timing

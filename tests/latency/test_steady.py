@@ -8,7 +8,8 @@ from fake_runner import FakeRunner, latency_us
 from mobilenas.errors import DeviceError
 from mobilenas.latency import SteadyRunner
 from mobilenas.latency import steady as steady_module
-from mobilenas.latency.steady import NETWORK_CHUNK, NETWORK_STRIDE, Visit
+from mobilenas.latency.sentinel import Visit
+from mobilenas.latency.steady import NETWORK_CHUNK, NETWORK_STRIDE
 from mobilenas.runners import Failure, Patience, Timing, TimingProtocol, open_runner
 
 FILES = [bytes([65 + i]) * 1000 * (i + 1) for i in range(NETWORK_CHUNK + 1)]

@@ -317,7 +317,7 @@ def test_latency_check(latency_us, passed):
 
 
 class FakeRunner:
-    close = TimingProtocol()
+    target_protocol = TimingProtocol()
 
     def __init__(self, answer):
         self.answer = answer
