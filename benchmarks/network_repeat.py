@@ -23,7 +23,7 @@ from mobilenas.spaces.mnasnet import MnasNetSpace
 
 PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.06, warmup_runs=1, waits=False)
 PERCENTILES = (0, 10, 25, 50)
-POWERS = (0.0, 0.5, 1.0)
+POWERS = (0.0, 0.5, 0.75, 1.0)
 
 
 def main() -> None:

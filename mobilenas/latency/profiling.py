@@ -27,18 +27,19 @@ Progress = Callable[[int, int], None]
 
 OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.02, timeout_seconds=30)
 NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, warmup_runs=1, timeout_seconds=60)
-OP_VISITS, NETWORK_VISITS = 2, 6
-"""Visits that every op and network gets; the latter is a multiple of the former."""
+OP_VISITS, NETWORK_VISITS, NETWORK_VISITS_BEHIND_A_GATE = 2, 6, 12
+"""Visits that every op and network gets; those of networks are multiples of those of ops.
+
+Source: of 20 networks on a shared server, whose visits differ by 4 %, figures of six visits repeat within 1.5 %, of
+twelve within 1.25 and of 24 within 1.1 % (standard deviations; `benchmarks/LOG.md`, 2026-12-01). Where there is no
+gate, visits are made again as the sentinel says.
+"""
 MOST_OP_VISITS, MOST_NETWORK_VISITS = 6, 24
-"""Visits of an op whose fastest two, or of a network whose fastest four do not agree before."""
+"""Visits of an op whose fastest two, or of a network whose fastest three do not agree before."""
 TIGHT, TIGHT_US = 0.03, 0.25
 """Difference between an op's two fastest visits, relative or in microseconds, from which on they agree."""
-AGREEING_NETWORK_VISITS, NETWORK_TIGHT = 4, 0.02
-"""The same of a network's fastest visits.
-
-Source: of seven networks on a shared server, whose visits of 60 ms each differ by 10 %, figures repeat within 1.4 %
-(standard deviation) after 17 visits on average; after 24 within 1.2 %, after six within 2.5 %.
-"""
+AGREEING_NETWORK_VISITS, NETWORK_TIGHT = 3, 0.03
+"""The same of a network's fastest visits: where visits differ by 20 %, more than twelve are needed."""
 CHUNK = 32
 """Ops that go to the device in one trip."""
 MOST_COPIES = 32
@@ -167,12 +168,13 @@ class Profiler:
         return table
 
     def _visit_in_rounds(self, ops: Sequence[OpSpec], graphs: Mapping[str, OpGraph]) -> None:
-        self._total = len(ops) * OP_VISITS + len(graphs) * NETWORK_VISITS
+        network_visits = NETWORK_VISITS_BEHIND_A_GATE if self.steady.has_gate else NETWORK_VISITS
+        self._total = len(ops) * OP_VISITS + len(graphs) * network_visits
         self._done = sum(min(self._visits(op), OP_VISITS) for op in ops)
-        self._done += sum(min(self._network_visits(name), NETWORK_VISITS) for name in graphs)
+        self._done += sum(min(self._network_visits(name), network_visits) for name in graphs)
         dtype = self.table.info.dtype
         files = {name: write_tflite(graph, random_weights(graph), dtype=dtype) for name, graph in graphs.items()}
-        rounds = NETWORK_VISITS if graphs else OP_VISITS
+        rounds = network_visits if graphs else OP_VISITS
         stride = rounds // OP_VISITS
         for number in range(rounds):
             self._visit_ops([op for i, op in enumerate(ops) if self._visits(op) <= (number - i % stride) // stride])

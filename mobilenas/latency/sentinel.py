@@ -77,9 +77,9 @@ class Sentinel:
 
     @property
     def slowness(self) -> float:
-        """How many times its usual time it took in this session, within [1, 1.25]; 1 where nobody knows."""
+        """How many times its usual time it took in this session, within [0.8, 1.25]; 1 where nobody knows."""
         known = self.session_us and self.known_us
-        return min(max(self.session_us / self.known_us, 1.0), MOST_SLOWNESS) if known else 1.0
+        return min(max(self.session_us / self.known_us, 1 / MOST_SLOWNESS), MOST_SLOWNESS) if known else 1.0
 
     def remember(self, visits: Iterable[Visit]) -> None:
         """Takes over what it took beside visits that an interrupted session made in quiet moments."""

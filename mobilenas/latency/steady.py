@@ -25,12 +25,14 @@ OP_RESPONSE, NETWORK_RESPONSE = 0.7, 1.0
 In quiet moments, where the runner has a gate that finds them, ops do not: what they read is in the processor's caches,
 where others do not disturb them. Source: correlation 0.03 on a shared server.
 """
-SESSION_RESPONSE = 0.5
-"""With what power networks behind a gate become slower when their sentinel does for a whole session.
+SESSION_RESPONSE = 0.75
+"""With what power networks behind a gate become slower, or faster, when their sentinel does for a whole session.
 
-It is the memory that others use then, and what comes from there is a tenth to all of a network's time. Source: over
-half a minute each, on a shared server, powers of eight networks against MobileNetV2's were 0 to 1.4 (median 0.3), of
-those with many weights about 1.
+It is the memory and the last cache that others use then, and what comes from there is a tenth to all of a network's
+time. Source: of 20 networks on one shared server, whose sentinel went from 3.42 to 3.2 ms and back within eight
+minutes, figures of twelve visits differ by 2.4 % uncorrected, with the powers 0.5, 0.75 and 1 by 1.5, 1.25 and 1.3 %
+(standard deviations); on another, where others use more of the processor, no power differs from another by more than
+0.15 % (`benchmarks/LOG.md`, 2026-12-01).
 """
 TARGET, TARGET_BEHIND_A_GATE = (
     TimingProtocol(visits=15, runs=200, visit_seconds=0.12),
