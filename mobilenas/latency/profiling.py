@@ -26,13 +26,14 @@ Progress = Callable[[int, int], None]
 """Called with the number of visits done and the number of all visits."""
 
 OP_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.02, timeout_seconds=30)
-NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.05, warmup_runs=1, timeout_seconds=60)
+NETWORK_PROTOCOL = TimingProtocol(visits=1, runs=40, visit_seconds=0.04, warmup_runs=1, timeout_seconds=60)
 OP_VISITS, NETWORK_VISITS, NETWORK_VISITS_BEHIND_A_GATE = 2, 6, 12
 """Visits that every op and network gets; those of networks are multiples of those of ops.
 
 Source: of 20 networks on a shared server, whose visits differ by 4 %, figures of six visits repeat within 1.5 %, of
-twelve within 1.25 and of 24 within 1.1 % (standard deviations; `benchmarks/LOG.md`, 2026-12-01). Where there is no
-gate, visits are made again as the sentinel says.
+twelve within 1.25 and of 24 within 1.1 % (standard deviations; `benchmarks/LOG.md`, 2026-12-01); in a busier quarter of
+an hour, in which visits differ by 8 %, of twelve within 1.5. Where there is no gate, visits are made again as the
+sentinel says.
 """
 MOST_OP_VISITS, MOST_NETWORK_VISITS = 6, 24
 """Visits of an op whose fastest two, or of a network whose fastest three do not agree before."""

@@ -29,10 +29,10 @@ SESSION_RESPONSE = 0.75
 """With what power networks behind a gate become slower, or faster, when their sentinel does for a whole session.
 
 It is the memory and the last cache that others use then, and what comes from there is a tenth to all of a network's
-time. Source: of 20 networks on one shared server, whose sentinel went from 3.42 to 3.2 ms and back within eight
-minutes, figures of twelve visits differ by 2.4 % uncorrected, with the powers 0.5, 0.75 and 1 by 1.5, 1.25 and 1.3 %
-(standard deviations); on another, where others use more of the processor, no power differs from another by more than
-0.15 % (`benchmarks/LOG.md`, 2026-12-01).
+time. Source: of 20 networks on one shared server, whose sentinel was 3 to 8 % faster than the table's in eight sessions
+of twelve visits, 98 % of the figures were within 5 % of the table's so, with the powers 0, 0.5 and 1 64, 93 and 91 %;
+on another, where others use more of the processor, the powers from 0 to 1 do not differ (`benchmarks/network_repeat.py`
+and `benchmarks/LOG.md`, 2026-11-30 and 12-01).
 """
 TARGET, TARGET_BEHIND_A_GATE = (
     TimingProtocol(visits=15, runs=200, visit_seconds=0.12),

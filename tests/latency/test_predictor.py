@@ -1,5 +1,7 @@
 """Sums, the footprint term, the interval, and that nothing is ever silently zero."""
 
+from dataclasses import replace
+
 import pytest
 
 from mobilenas.errors import InputError
@@ -48,8 +50,15 @@ def test_footprint_is_paid_beyond_the_cache(graph):
     latency = LatencyPredictor(table_of(graph, calibration)).predict(graph)
     assert latency.footprint_ms == pytest.approx(1e3 * size_mb / 2)
     assert latency.ms == pytest.approx((2 * 420 + 0.5) / 1e3 + latency.footprint_ms)
-    assert latency.high_ms - latency.ms == pytest.approx(1.645 * 0.02 * latency.ms)
-    assert latency.ms - latency.low_ms == pytest.approx(1.645 * 0.02 * latency.ms)
+    half = 1.645 * 0.025 * latency.ms  # 2 % of the calibration, 1.5 % between sessions
+    assert latency.high_ms - latency.ms == pytest.approx(half)
+    assert latency.ms - latency.low_ms == pytest.approx(half)
+
+
+def test_what_is_counted_does_not_differ_between_sessions(graph):
+    table = table_of(graph, Calibration(error=0.02))
+    counted = LatencyPredictor(table.updated(replace(table.info, unit="instructions"), {})).predict(graph)
+    assert counted.high_us - counted.latency_us == pytest.approx(1.645 * 0.02 * counted.latency_us)
 
 
 @pytest.mark.parametrize("kind", sorted({"conv2d", "depthwise_conv2d", "hard_swish", "add", "mean", "fully_connected"}))
