@@ -1,7 +1,7 @@
 """How long profiling a space takes."""
 
 from mobilenas.latency.calibration_set import CALIBRATION_NETWORKS, PUBLISHED
-from mobilenas.latency.profiling import NETWORK_PROTOCOL, NETWORK_VISITS, OP_PROTOCOL, OP_VISITS
+from mobilenas.latency.profiling import NETWORK_PROTOCOL, NETWORK_VISITS_BEHIND_A_GATE, OP_PROTOCOL, OP_VISITS
 from mobilenas.latency.support import support_ops
 from mobilenas.spaces import SearchSpace
 
@@ -15,5 +15,5 @@ def profiling_seconds(space: SearchSpace) -> float:
     """
     ops = len(space.distinct_ops().union(support_ops()))
     networks = CALIBRATION_NETWORKS + len(PUBLISHED)
-    seconds_a_network = NETWORK_VISITS * NETWORK_PROTOCOL.visit_seconds
+    seconds_a_network = NETWORK_VISITS_BEHIND_A_GATE * NETWORK_PROTOCOL.visit_seconds
     return ops * OP_VISITS * OP_PROTOCOL.visit_seconds + networks * seconds_a_network

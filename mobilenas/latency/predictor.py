@@ -1,6 +1,5 @@
 """LatencyPredictor: the latency of a network from its ops."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -238,9 +237,10 @@ class LatencyPredictor:
         ops = SHARED_ERROR * np.square(error_sum_us) + (1 - SHARED_ERROR) * np.asarray(error_squares_us)
         calibration = self.table.calibration
         # The error of rates is that of whole families left out, on networks of all sizes: it is known well enough.
-        between_sessions = SESSION_ERROR if self.unit is Unit.MICROSECONDS else 0.0
-        within = math.hypot(calibration.spread, between_sessions) if self.table.rates is None else calibration.error
+        within = calibration.spread if self.table.rates is None else calibration.error
         error = within * (1 + GROWTH * self._doublings_beyond(total_us))
+        if self.unit is Unit.MICROSECONDS and self.table.rates is None:
+            error = np.hypot(error, SESSION_ERROR)
         half: Floats = INTERVAL * np.sqrt(np.square(error * np.asarray(total_us)) + ops)
         return half
 

@@ -123,8 +123,8 @@ def test_several_devices() -> None:
 def test_what_cannot_be_met_names_the_nearest() -> None:
     bounds = Bounds([LatencyBound("toy", 0.2, latency(100.0, error=0.01)), CostBound.params(COSTS, 300)])
     text = (
-        r"latency on toy of 0.2 ms and parameters of 300 params cannot be met: the nearest that width can is 0.331 ms "
-        r"and 330 params; give --target-ms 0.331 --max-params 330"
+        r"latency on toy of 0.2 ms and parameters of 300 params cannot be met: the nearest that width can is 0.335 ms "
+        r"and 330 params; give --target-ms 0.335 --max-params 330"
     )
     with pytest.raises(TargetError, match=text):
         bounds.check_reachable(bounds.feasible_set(SPACE))
