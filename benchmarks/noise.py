@@ -2,16 +2,21 @@
 
     python benchmarks/noise.py
 
-The ops of the MnasNet space are profiled in turn undisturbed (three times) and with every inference 20 % longer half
-of the time, as a throttled or shared processor makes it (twice); then so again without gate and sentinel, which shows
-the damage. A row's truth is the mean of the undisturbed runs'; of the other two for one of these themselves. The
-inferences really last longer: the process that times models spins after each.
+Five sessions profile the ops of the MnasNet space, each on its own; they take turns, trip by trip, so that what the
+machine does in these minutes is the same for all. Three are undisturbed. In two every inference is 20 % longer half of
+the time, as a throttled or shared processor makes it; one of these has neither gate nor sentinel, which shows the
+damage. The inferences really last longer: the process that times models spins after each.
+
+A row's truth is the mean of two undisturbed sessions. What the third is off by is what no method can be below.
 """
 
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +24,19 @@ from _record import record
 
 from mobilenas.graph import OpSpec
 from mobilenas.latency import LatencyTable, Profiler
-from mobilenas.latency import steady as steady_module
-from mobilenas.runners import Device, _local_transport, host, open_runner
+from mobilenas.latency.sentinel import Visit
+from mobilenas.runners import Device, Failure, Timing, TimingProtocol, _local_transport, undisturbed
+from mobilenas.runners._agent_runner import gate_model
+from mobilenas.runners._litert_process import LiteRTProcess
+from mobilenas.runners._local_transport import LocalTransport
+from mobilenas.runners.host import HostRunner, lock_path
 from mobilenas.spaces.mnasnet import MnasNetSpace
+from mobilenas.storage import exclusive
 
 FACTOR, PERIOD_S, SLOW_S = 1.2, 12, 6
 """So much slower for the last `SLOW_S` of every `PERIOD_S` seconds."""
-DISTURBED_RUNS = 2
-LEAST_US = 2.0
-"""Ops below it are left to the clock."""
+LEAST_US = 5.0
+"""Ops below it are left to the clock, and to what looking at it twice an inference costs."""
 SLOWED = f"""
 unslowed = bare_invoke
 
@@ -46,32 +55,73 @@ def bare_invoke(interpreter):
 if __name__"""
 
 
-@contextmanager
-def slowed_agent(slow_seconds: float):
-    """The agent whose inferences are longer for so many seconds of each period."""
-    plain = _local_transport.AGENT
-    begin = int((PERIOD_S - slow_seconds) * 1e9)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "agent.py"
-        path.write_text(plain.read_text().replace("\nif __name__", SLOWED.replace("BEGIN", str(begin))))
-        _local_transport.AGENT = path
+class Turns:
+    """A lock that goes round: who has waited longest is next."""
+
+    def __init__(self) -> None:
+        self._changed, self._waiting = threading.Condition(), deque[object]()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        mine = object()
+        with self._changed:
+            self._waiting.append(mine)
+            self._changed.wait_for(lambda: self._waiting[0] is mine)
         try:
             yield
         finally:
-            _local_transport.AGENT = plain
+            with self._changed:
+                self._waiting.popleft()
+                self._changed.notify_all()
 
 
-def profile(ops: Sequence[OpSpec], slow_seconds: float = 0.0) -> tuple[LatencyTable, dict[str, float]]:
-    """The ops' table, how many visits were made again, and the seconds it took."""
-    device, start = Device.load("host"), time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, slowed_agent(slow_seconds), open_runner(device) as runner:
+class InTurn(HostRunner):
+    """A host runner that takes turns with others of this process, which holds the machine's lock for all."""
+
+    def __init__(self, device: Device, turns: Turns, script: Path, gate: bytes) -> None:
+        super().__init__(device)
+        self._turns, self._script, self._gate = turns, script, gate
+        self.has_gate = bool(gate)
+
+    def _open(self, stack: ExitStack) -> LiteRTProcess:
+        return LiteRTProcess(LocalTransport(script=self._script), pin=True, gate=self._gate)
+
+    def measure(self, models: Sequence[bytes], protocol: TimingProtocol) -> list[Timing | Failure]:
+        with self._turns.turn():
+            return super().measure(models, protocol)
+
+
+Session = tuple[LatencyTable, dict[str, float]]
+
+
+def session(ops: Sequence[OpSpec], open_runner: Callable[[], InTurn], *, blind: bool = False) -> Session:
+    """The ops' table, and what it took."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, open_runner() as runner:
+        device = Device.load("host")
         profiler = Profiler(device=device, dtype="float32", runner=runner, path=Path(folder) / "table.csv")
+        if blind:
+            profiler.steady.block.tolerance = float("inf")  # no visit is made again
+            profiler.steady.ops_us = fastest  # nor corrected
         table = profiler.measure(ops)
     return table, {
         "visits_made_again": profiler.steady.repeated_visits,
         "visits": sum(row.visits for _, row in table.items()),
-        "seconds": round(time.monotonic() - start, 1),
+        "seconds_with_others_turns": round(time.monotonic() - start, 1),
     }
+
+
+def agent(folder: str, slow_seconds: float) -> Path:
+    """The agent whose inferences are longer for the last so many seconds of each period, maybe never."""
+    path = Path(folder) / f"slow_for_{slow_seconds}_seconds.py"
+    begin = str(int((PERIOD_S - slow_seconds) * 1e9))
+    path.write_text(_local_transport.AGENT.read_text().replace("\nif __name__", SLOWED.replace("BEGIN", begin)))
+    return path
+
+
+def fastest(ops: Sequence[Sequence[Visit]]) -> list[float]:
+    """What ops take, when nobody knows what was disturbed."""
+    return [undisturbed([visit.us for visit in visits]) for visits in ops]
 
 
 def difference(table: LatencyTable, others: Sequence[LatencyTable]) -> dict[str, float]:
@@ -83,7 +133,7 @@ def difference(table: LatencyTable, others: Sequence[LatencyTable]) -> dict[str,
     return {
         "ops": len(ratios),
         "median_percent": round(100 * float(np.median(ratios)), 2),
-        "mean_percent": round(100 * float(ratios.mean()), 2),
+        "median_off_by_percent": round(100 * float(np.median(np.abs(ratios))), 2),
         **within,
         "total_percent": round(100 * total, 2),
     }
@@ -91,26 +141,31 @@ def difference(table: LatencyTable, others: Sequence[LatencyTable]) -> dict[str,
 
 def main() -> None:
     ops = sorted(MnasNetSpace(resolution=224).distinct_ops(), key=str)
-    undisturbed, disturbed = [profile(ops)], []
-    for _ in range(DISTURBED_RUNS):
-        disturbed.append(profile(ops, SLOW_S))
-        undisturbed.append(profile(ops))
-    steady_module.OP_DRIFT = float("inf")  # neither made again
-    steady_module.response = lambda visits, prior: 0.0  # nor corrected
-    host.gate_model = lambda: b""
-    blind, effort = profile(ops, SLOW_S)
-    truths = [table for table, _ in undisturbed]
+    device, turns, gate = Device.load("host"), Turns(), gate_model()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        exclusive(lock_path(), "this machine", wait_seconds=600),
+        ThreadPoolExecutor(5) as threads,
+    ):
+        plain, slowed = agent(folder, 0), agent(folder, SLOW_S)
+        undisturbed = [threads.submit(session, ops, lambda: InTurn(device, turns, plain, gate)) for _ in range(3)]
+        disturbed = threads.submit(session, ops, lambda: InTurn(device, turns, slowed, gate))
+        blind = threads.submit(session, ops, lambda: InTurn(device, turns, slowed, b""), blind=True)
+    *truths, repeat = [each.result() for each in undisturbed]
+    found = {
+        "undisturbed_again": repeat,
+        "disturbed": disturbed.result(),
+        "disturbed_without_gate_and_sentinel": blind.result(),
+    }
     record(
         "noise",
         {
             "slow_down_percent": round(100 * (FACTOR - 1)),
             "slow_seconds": [SLOW_S, PERIOD_S],
-            "undisturbed": [
-                {**difference(table, [other for other in truths if other is not table]), **effort}
-                for table, effort in undisturbed
-            ],
-            "disturbed": [{**difference(table, truths), **effort} for table, effort in disturbed],
-            "disturbed_without_gate_and_sentinel": {**difference(blind, truths), **effort},
+            **{
+                name: {**difference(table, [truth for truth, _ in truths]), **effort}
+                for name, (table, effort) in found.items()
+            },
         },
     )
 

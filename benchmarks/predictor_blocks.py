@@ -20,7 +20,7 @@ from mobilenas.latency import SteadyRunner
 from mobilenas.latency.op_key import OpKey, key_of
 from mobilenas.latency.profiling import CHUNK, OP_PROTOCOL, OP_VISITS
 from mobilenas.latency.sentinel import Visit
-from mobilenas.runners import Device, Failure, open_runner, undisturbed
+from mobilenas.runners import Device, Failure, open_runner
 
 FILE = RESULTS / "predictor_blocks.float32.1.csv.gz"
 
@@ -43,7 +43,7 @@ def blocks(graph: OpGraph) -> Iterator[tuple[OpKey, OpGraph]]:
 
 
 def main() -> None:
-    graphs = networks(40, 120, 60)
+    graphs = networks(40, 120, 120, 60)
     distinct = {key: part for graph in graphs.values() for key, part in blocks(graph)}
     keys = list(distinct)
     visits: dict[OpKey, list[Visit]] = {key: [] for key in keys}
@@ -58,11 +58,7 @@ def main() -> None:
                         raise SystemExit(f"{key}: {timing.reason}")
                     visits[key].append(Visit.of(timing))
                 print(f"\rvisit {number + 1}: {start + len(chunk)}/{len(keys)} blocks", end="", flush=True)
-    slowness = steady.op_slowness(list(visits.values()))
-    block_us = {
-        key: undisturbed([visit.us for visit in seen], factors)
-        for (key, seen), factors in zip(visits.items(), slowness, strict=True)
-    }
+    block_us = dict(zip(visits, steady.ops_us(list(visits.values())), strict=True))
     with gzip.open(FILE, "wt", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["network", "block_sum_us"])

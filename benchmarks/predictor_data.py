@@ -1,14 +1,16 @@
 """Measures networks and all of their ops in one session: what `predictor_error.py` fits and tests predictors on.
 
-    python benchmarks/predictor_data.py [--dtype float32] [--threads 1] [--fresh 120] [--odd 60] [--calibration 40]
+    python benchmarks/predictor_data.py [--dtype float32] [--threads 1] [--calibration 40]
+        [--held-out 120] [--fresh 120] [--odd 60]
     python benchmarks/predictor_data.py --device aarch64_emulated --own-ops --most-macs 100 \
-        --fresh 40 --odd 20 --calibration 4
+        --held-out 0 --fresh 40 --odd 20 --calibration 4
     python benchmarks/predictor_data.py --threads 2 --telling float32.1
 
 Writes `results/predictor_data.[<machine>.]<dtype>.<threads, or device>.csv.gz`, a latency table whose calibration
-networks are all networks: `space#...` and `published#...` are there to fit, `fresh#...` (MnasNet-like files of
-strangers) and `odd#...` (pruned MobileNetV3, odd channels, 128 to 288 pixels, 10 to 1000 classes) to test. An
-interrupted run goes on.
+networks are all networks: `space#...` and `published#...` are there to fit, `held#...` (other samples of the MnasNet
+space), `fresh#...` (MnasNet-like files of strangers) and `odd#...` (pruned MobileNetV3, odd channels, 128 to 288
+pixels, 10 to 1000 classes) to test. The ops of the space are measured first, as `profile` does. An interrupted run goes
+on.
 """
 
 import argparse
@@ -18,12 +20,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from _record import RESULTS
 from strangers import pruned, stranger
 
 from mobilenas import models
 from mobilenas.arch import Arch
-from mobilenas.graph import OpGraph
+from mobilenas.graph import OpGraph, OpSpec
 from mobilenas.latency import LatencyTable, Profiler, calibration_networks
 from mobilenas.latency.calibration_set import PUBLISHED
 from mobilenas.latency.support import support_ops
@@ -31,12 +34,14 @@ from mobilenas.runners import Device, open_runner
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
 
-def networks(calibration: int, fresh: int, odd: int) -> dict[str, OpGraph]:
+def networks(calibration: int, held: int, fresh: int, odd: int) -> dict[str, OpGraph]:
     """All networks by name."""
     space = MnasNetSpace(resolution=224)
     found = {f"space#{name}": graph for name, graph in calibration_networks(space, calibration).items()}
     for size in (224, 128):
         found |= {f"published#{name}@{size}": models.get(name, resolution=size).graph() for name in PUBLISHED}
+    rng = np.random.default_rng(3000)  # calibration networks are drawn with 0
+    found |= {f"held#{i}": space.decode(space.sample(rng)).graph() for i in range(held)}
     found |= {f"fresh#{i}": Arch.from_dict(stranger(5000 + i)).graph() for i in range(fresh)}
     for i in range(odd):
         document = pruned(7000 + i) if i % 2 else stranger(7000 + i, odd_channels=True)
@@ -50,6 +55,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="", help="instead of this machine")
     parser.add_argument("--calibration", type=int, default=40)
+    parser.add_argument("--held-out", type=int, default=120)
     parser.add_argument("--fresh", type=int, default=120)
     parser.add_argument("--odd", type=int, default=60)
     parser.add_argument("--own-ops", action="store_true", help="only the networks' ops, not those of the space too")
@@ -57,12 +63,12 @@ def main() -> None:
     parser.add_argument("--machine", default="", help="a word for this machine, where the results keep another's too")
     parser.add_argument("--most-macs", type=float, default=1e6, help="leave out networks with more millions")
     settings = parser.parse_args()
-    graphs = networks(settings.calibration, settings.fresh, settings.odd)
+    graphs = networks(settings.calibration, settings.held_out, settings.fresh, settings.odd)
     graphs = {name: graph for name, graph in graphs.items() if graph.macs <= 1e6 * settings.most_macs}
     ops = dict.fromkeys(op for graph in graphs.values() for op in graph.op_counts())
-    if not settings.own_ops:
-        space_ops = sorted(MnasNetSpace(resolution=224).distinct_ops(), key=str)
-        ops = dict.fromkeys([*space_ops, *support_ops(), *ops])
+    space_ops: list[OpSpec] = []
+    if not settings.own_ops and not settings.telling:
+        space_ops = [*sorted(MnasNetSpace(resolution=224).distinct_ops(), key=str), *support_ops()]
     if settings.telling:
         from predictor_error import Data, telling  # it imports this module
 
@@ -84,6 +90,8 @@ def main() -> None:
         )
         before = profiler.table
         start = time.monotonic()
+        profiler.measure(space_ops)
+        space_s = time.monotonic() - start
         with_ops = profiler.measure(ops)
         ops_s = time.monotonic() - start
         start = time.monotonic()
@@ -92,6 +100,8 @@ def main() -> None:
     with gzip.open(RESULTS / f"{name}.csv.gz", "wt") as file:
         file.write(table.to_csv())
     seconds = {
+        "ops_of_the_space": len(space_ops),
+        "seconds_for_these": round(space_s, 1),
         "ops": len(table),
         "networks": len(table.networks),
         "ms_an_op": round(1e3 * ops_s / max(len(with_ops) - len(before), 1), 1),

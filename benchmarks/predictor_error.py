@@ -8,7 +8,8 @@
     python benchmarks/predictor_error.py transfer xeon.float32.2    # of another machine's record, from xeon.float32.1
     python benchmarks/predictor_error.py phones      # Pixel 1 <-> Note 10, blocks that others measured
 
-No network named fresh or odd takes part in any fit. `phones` reads the tables in the folder of MOBILENAS_TEST_DATA.
+No network named held, fresh or odd takes part in any fit. `phones` reads the tables in the folder of
+MOBILENAS_TEST_DATA.
 """
 
 import csv
@@ -44,8 +45,12 @@ from mobilenas.latency.support import support_ops
 from mobilenas.spaces.mnasnet import MnasNetSpace
 
 DRAWS = 10
-GRAPHS = networks(40, 120, 60)
-SETS = {"fresh": "120 MnasNet-like files of strangers", "odd": "60 pruned or odd ones, 128-288 px, 10-1000 classes"}
+GRAPHS = networks(40, 120, 120, 60)
+SETS = {
+    "held": "120 samples of the MnasNet space at 224 px: all of their ops are among those of profile",
+    "fresh": "120 MnasNet-like files of strangers",
+    "odd": "60 pruned or odd ones, 128-288 px, 10-1000 classes",
+}
 Predict = Callable[[str], tuple[float, float]]
 """Latency in microseconds and half the width of the 90 % interval, by a network's name."""
 
@@ -169,7 +174,9 @@ def errors(name: str) -> None:
         "ours, 20 networks, missing ops interpolated": [ours(data.predictor(data.drawn(20, 0), rows=profiled))],
     }
     found = {
-        kind: {method: mean_figures(data, kind, predictors) for method, predictors in methods.items()} for kind in SETS
+        kind: {method: mean_figures(data, kind, predictors) for method, predictors in methods.items()}
+        for kind in SETS
+        if data.test(kind)
     }
     record(f"predictor_error.{name}", {"sets": SETS, "ops_profiled": len(profiled), "draws": DRAWS, **found})
 

@@ -20,7 +20,7 @@ from mobilenas.latency.predictor import LatencyPredictor
 from mobilenas.latency.sentinel import Visit
 from mobilenas.latency.steady import NETWORK_CHUNK, SteadyRunner
 from mobilenas.latency.table import LEAST_US, LatencyTable, Measurement
-from mobilenas.runners import Device, Failure, Runner, TimingProtocol, undisturbed
+from mobilenas.runners import Device, Failure, Runner, TimingProtocol
 
 Progress = Callable[[int, int], None]
 """Called with the number of visits done and the number of all visits."""
@@ -283,15 +283,12 @@ class Profiler:
     def _measurements(self, ops: Iterable[OpSpec]) -> dict[OpSpec, Measurement]:
         """The rows of ops, without those that the runtime refused."""
         visits = {op: self._journal.ops[op] for op in ops if op in self._journal.ops}
-        slowness = self.steady.op_slowness(list(visits.values()))
-        return {
-            op: self._measurement(seen, factors) for (op, seen), factors in zip(visits.items(), slowness, strict=True)
-        }
+        found_us = self.steady.ops_us(list(visits.values()))
+        return {op: self._measurement(seen, us) for (op, seen), us in zip(visits.items(), found_us, strict=True)}
 
-    def _measurement(self, visits: Sequence[Visit], slowness: Sequence[float]) -> Measurement:
-        times_us = [visit.us for visit in visits]
-        low, high = np.percentile(times_us, [25, 75])
-        marginal_us = max(undisturbed(times_us, slowness) - self.table.info.overhead_us, LEAST_US)
+    def _measurement(self, visits: Sequence[Visit], found_us: float) -> Measurement:
+        low, high = np.percentile([visit.us for visit in visits], [25, 75])
+        marginal_us = max(found_us - self.table.info.overhead_us, LEAST_US)
         return Measurement(marginal_us, float(high - low) / 2, sum(visit.runs for visit in visits), len(visits))
 
 

@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mobilenas.errors import DeviceError
 from mobilenas.latency.sentinel import SENTINEL_NETWORK, Sentinel, Visit, block_file, network_file
 from mobilenas.runners import MOST_SLOWNESS, Failure, Runner, Timing, TimingProtocol, response, undisturbed
@@ -19,11 +21,12 @@ A device that stays slow is measured as it is, and the user is told.
 """
 OP_STRIDE, NETWORK_STRIDE = 32, 2
 """Models between two timings of the sentinel."""
-OP_RESPONSE, NETWORK_RESPONSE = 0.7, 1.0
+OP_RESPONSE, OP_RESPONSE_BEHIND_A_GATE, NETWORK_RESPONSE = 0.7, 0.5, 1.0
 """With what power models become slower when their sentinel does, as long as their own visits do not tell.
 
-In quiet moments, where the runner has a gate that finds them, ops do not: what they read is in the processor's caches,
-where others do not disturb them. Source: correlation 0.03 on a shared server.
+In the quiet moments that a gate finds, it depends on the machine whether ops do. Source: 1,300 quiet visits to ops in
+each of four sessions on a shared server have correlations of 0.42 to 0.58 with their sentinel and slopes of 0.5 to 0.7;
+on another, where others use the memory more, the correlation is 0.03 (`benchmarks/LOG.md`, 2026-12-01).
 """
 SESSION_RESPONSE = 0.75
 """With what power networks behind a gate become slower, or faster, when their sentinel does for a whole session.
@@ -146,26 +149,26 @@ class SteadyRunner:
         the visits that the sentinel did not find disturbed.
         """
         if not self.has_gate:
-            slowness = self._slowness(networks, self.network.usual_us, NETWORK_RESPONSE)
-            pairs = zip(networks, slowness, strict=True)
-            return [undisturbed([v.us for v in seen], factors) if seen else 0.0 for seen, factors in pairs]
+            return _least_disturbed(networks, _slowness(networks, self.network.usual_us, NETWORK_RESPONSE))
         factor = self.network.slowness**SESSION_RESPONSE
         visits_us = [[v.us / min(v.slowness, MOST_SLOWNESS) for v in seen] for seen in networks]
         return [undisturbed(seen) / factor if seen else 0.0 for seen in visits_us]
 
-    def op_slowness(self, ops: Sequence[Sequence[Visit]]) -> list[list[float]]:
-        """How many times its usual time each op took in each of its visits, as far as gate and sentinel say."""
-        if self.has_gate:
-            return [[each.slowness for each in seen] for seen in ops]
-        return self._slowness(ops, self.block.usual_us, OP_RESPONSE)
+    def ops_us(self, ops: Sequence[Sequence[Visit]]) -> list[float]:
+        """What ops take by their visits, the cost of starting an inference included; 0 without any.
 
-    @staticmethod
-    def _slowness(models: Sequence[Sequence[Visit]], usual_us: float, prior: float) -> list[list[float]]:
-        """What a sentinel says of each visit; the visits themselves tell how models respond to what slows it down."""
-        if not usual_us:
-            return [[each.slowness for each in seen] for seen in models]
-        power = response((([v.us for v in seen], [v.beside_us for v in seen]) for seen in models), prior)
-        return [[v.slowness * (v.beside_us / usual_us) ** power for v in seen] for seen in models]
+        Behind a gate that of the visits in quiet moments, each referred to what the sentinel usually takes; elsewhere
+        that of the visits that the sentinel did not find disturbed.
+        """
+        if not self.has_gate:
+            return _least_disturbed(ops, _slowness(ops, self.block.usual_us, OP_RESPONSE))
+        slowness = _slowness(ops, self.block.usual_us, OP_RESPONSE_BEHIND_A_GATE)
+        factors = [np.clip(each, 1 / MOST_SLOWNESS, MOST_SLOWNESS) for each in slowness]
+        referred = [
+            [v._replace(us=v.us / factor) for v, factor in zip(seen, each, strict=True)]
+            for seen, each in zip(ops, factors, strict=True)
+        ]
+        return _least_disturbed(referred, [[v.slowness for v in seen] for seen in ops])
 
     def _check_recovered(self, slowest_us: float, sentinel: Sentinel) -> None:
         drift = slowest_us / sentinel.usual_us if sentinel.usual_us else 1.0
@@ -211,3 +214,20 @@ class SteadyRunner:
         if isinstance(timing, Failure):
             raise DeviceError(f"the device does not run {sentinel.name} ({timing.reason}); check it and run this again")
         return timing
+
+
+def _slowness(models: Sequence[Sequence[Visit]], usual_us: float, prior: float) -> list[list[float]]:
+    """How many times its usual time each model took in each of its visits, as far as a sentinel says.
+
+    The visits themselves tell how models respond to what slows it down.
+    """
+    if not usual_us:
+        return [[1.0] * len(seen) for seen in models]
+    power = response((([v.us / v.slowness for v in seen], [v.beside_us for v in seen]) for seen in models), prior)
+    return [[(v.beside_us / usual_us) ** power for v in seen] for seen in models]
+
+
+def _least_disturbed(models: Sequence[Sequence[Visit]], slowness: Sequence[Sequence[float]]) -> list[float]:
+    """What each model takes in its least disturbed visits; 0 without any."""
+    pairs = zip(models, slowness, strict=True)
+    return [undisturbed([v.us for v in seen], factors) if seen else 0.0 for seen, factors in pairs]

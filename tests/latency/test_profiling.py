@@ -448,7 +448,7 @@ def test_a_transferred_table_is_stored_and_left_as_it_is(fake_device, few_calibr
 
 
 def test_an_op_that_takes_no_longer_than_the_overhead_is_no_row_of_0(fake_device, monkeypatch):
-    monkeypatch.setattr("mobilenas.latency.profiling.undisturbed", lambda *seen: 0.0)
+    monkeypatch.setattr("mobilenas.latency.steady.undisturbed", lambda *seen: 0.0)
     profile(fake_device, OPS[:3])
     table = LatencyTable.load(table_path(fake_device, "float32"))
     assert [table[op].latency_us for op in OPS[:3]] == [1e-4] * 3

@@ -118,15 +118,31 @@ def test_what_is_left_of_a_disturbance_is_taken_off_a_networks_latency(fake_devi
 def test_without_a_gate_ops_follow_a_slow_sentinel_as_much_as_their_visits_say(fake_device, pauses):
     """Here as its cube root; by itself a visit says nothing."""
     runner = steady(fake_device, block_us=1000.0)
-    ops = [[Visit(50.0, 1000.0, 1.0, 5), Visit(100.0, 8000.0, 1.0, 5)] for _ in range(9)]
-    assert runner.op_slowness(ops) == [[1.0, pytest.approx(2.0)]] * 9
-    assert runner.op_slowness([[Visit(7.0, 1440.0, 1.0, 5)]]) == [[pytest.approx(1.44**steady_module.OP_RESPONSE)]]
+    slowed = [Visit(50.0, 1000.0, 1.0, 5), Visit(100.0, 8000.0, 1.0, 5)]  # more than a quarter is never taken off
+    assert runner.ops_us([slowed] * 9) == pytest.approx([50.0] * 9)
+    assert runner.ops_us([[Visit(120.0, 1728.0, 1.0, 5)], []] + [slowed] * 9)[:2] == [pytest.approx(100.0), 0.0]
+    alone = runner.ops_us([[Visit(7.0, 1210.0, 1.0, 5)]])
+    assert alone == [pytest.approx(7.0 / 1.21**steady_module.OP_RESPONSE)]
 
 
-def test_behind_a_gate_ops_are_as_slow_as_the_gate_whatever_the_sentinel_took(fake_device, pauses, monkeypatch):
+def test_behind_a_gate_quiet_visits_count_and_follow_the_sentinel_both_ways(fake_device, pauses, monkeypatch):
+    """Here as its square root; by itself a visit says nothing."""
     monkeypatch.setattr(FakeRunner, "has_gate", True)
     runner = steady(fake_device, block_us=1000.0)
-    assert runner.op_slowness([[Visit(50.0, 1210.0, 1.3, 5), Visit(50.0, 8000.0, 1.0, 5)], []]) == [[1.3, 1.0], []]
+    followed = [Visit(55.0, 1210.0, 1.0, 5), Visit(45.0, 810.0, 1.0, 5)]
+    unquiet = [Visit(65.0, 1000.0, 1.3, 5), Visit(55.0, 1210.0, 1.0, 5)]
+    assert runner.ops_us([followed] * 9) == pytest.approx([50.0] * 9)
+    assert runner.ops_us([unquiet, []] + [followed] * 9)[:2] == [pytest.approx(50.0), 0.0]
+    assert runner.ops_us([[Visit(65.0, 1000.0, 1.2, 5)]] + [followed] * 9)[0] == pytest.approx(65 / 1.2)
+    alone = runner.ops_us([[Visit(7.0, 1210.0, 1.0, 5)]])
+    assert alone == [pytest.approx(7.0 / 1.21**steady_module.OP_RESPONSE_BEHIND_A_GATE)]
+
+
+def test_behind_a_gate_ops_that_do_not_follow_the_sentinel_are_left_alone(fake_device, pauses, monkeypatch):
+    monkeypatch.setattr(FakeRunner, "has_gate", True)
+    runner = steady(fake_device, block_us=1000.0)
+    ops = [[Visit(50.0, 1210.0, 1.0, 5), Visit(50.0, 1000.0, 1.0, 5)]] * 99
+    assert runner.ops_us(ops) == pytest.approx([50.0] * 99)
 
 
 @pytest.mark.parametrize(
