@@ -31,7 +31,7 @@ LEAST_SCALE, MOST_SCALE, LEAST_FACTOR, MOST_FACTOR = 0.1, 1000.0, 0.5, 2.0
 LEAST_ERROR = 0.01
 """No interval is narrower than what measuring itself repeats to."""
 CLEARLY = 0.95
-"""Times the error with the whole footprint that the other one's must be for it to be taken."""
+"""Times the error with the first footprint that the other one's must be for it to be taken."""
 MOST_KNEES = 16
 """Of those that networks hold, spread over them."""
 ROUNDS = 8
@@ -43,7 +43,7 @@ class Calibration:
     """latency = scale * sum(factor * op) + us_per_mb * max(0, F - cache_mb), F the megabytes of a network's footprint.
 
     Isolated ops find what they read in the cache; a network streams it: beyond what the cache keeps every further
-    megabyte costs. The footprint is all weights and the activations alive at the peak, or, where that fits the networks
+    megabyte costs. The footprint is the weights and the activations alive at the peak, or, where that fits the networks
     clearly better, the weights of small ops (`Footprint`). What does little work for what it reads, depthwise
     convolutions and activations, differs from the rest, by a factor.
 
@@ -105,8 +105,9 @@ class Calibration:
         """
         if not networks:
             return cls()
-        found = _Candidates.of(networks, Footprint.WHOLE)
-        if all(each.small_ops_bytes is not None for each in networks):
+        is_known = {kind for kind in Footprint if all(each.bytes_of(kind) is not None for each in networks)}
+        found = _Candidates.of(networks, Footprint.STREAMED if Footprint.STREAMED in is_known else Footprint.WHOLE)
+        if Footprint.SMALL_OPS in is_known:
             other = _Candidates.of(networks, Footprint.SMALL_OPS)
             found = other if other.is_clearly_better_than(found) else found
         data, best = found.data, found.knees[int(found.squares.argmin())]
@@ -143,7 +144,7 @@ class Calibration:
         names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks", "depthwise", "activation")
         footprint = fields.pop("footprint", Footprint.WHOLE)
         if footprint not in tuple(Footprint):
-            raise ValueError(f"the calibration's footprint must be {' or '.join(Footprint)}, not {shorten(footprint)}")
+            raise ValueError(f"the calibration's footprint must be {', '.join(Footprint)}, not {shorten(footprint)}")
         if tuple(fields) not in (names, names[:5]):
             raise ValueError(f"the calibration must give {', '.join(names)}")
         count = whole(fields.pop("networks"), "networks")

@@ -22,7 +22,7 @@ class CalibrationNetwork:
         measured_us: Its latency, the cost of starting an inference taken off.
         depthwise_us: Of the sum, what its depthwise convolutions take.
         activation_us: Of the sum, what its activations take that are ops of their own.
-        small_ops_bytes: What of its footprint counts where only small ops' weights do; None where nobody knows.
+        small_ops_bytes, streamed_bytes: What of its footprint counts by other measures; None where nobody knows.
     """
 
     name: str
@@ -32,6 +32,7 @@ class CalibrationNetwork:
     depthwise_us: float = 0.0
     activation_us: float = 0.0
     small_ops_bytes: int | None = None
+    streamed_bytes: int | None = None
 
     @classmethod
     def of(
@@ -49,19 +50,23 @@ class CalibrationNetwork:
             depthwise_us=totals[OpKind.DEPTHWISE_CONV2D],
             activation_us=sum(totals[kind] for kind in sorted(ELEMENTWISE)),
             small_ops_bytes=Footprint.SMALL_OPS.of(graph, dtype),
+            streamed_bytes=Footprint.STREAMED.of(graph, dtype),
         )
 
     def bytes_of(self, footprint: Footprint) -> int | None:
         """Bytes that count; None where nobody knows."""
-        return self.footprint_bytes if footprint is Footprint.WHOLE else self.small_ops_bytes
+        return {
+            Footprint.WHOLE: self.footprint_bytes,
+            Footprint.STREAMED: self.streamed_bytes,
+            Footprint.SMALL_OPS: self.small_ops_bytes,
+        }[footprint]
 
     def to_text(self) -> str:
         """One line for the table's preamble; what would end its name early is written otherwise."""
         values: list[float | int] = [self.op_sum_us, self.footprint_bytes, self.measured_us]
-        if self.depthwise_us or self.activation_us or self.small_ops_bytes is not None:
-            values += [self.depthwise_us, self.activation_us]
-        if self.small_ops_bytes is not None:
-            values.append(self.small_ops_bytes)
+        bytes_by_other_measures = [size for size in (self.small_ops_bytes, self.streamed_bytes) if size is not None]
+        if self.depthwise_us or self.activation_us or bytes_by_other_measures:
+            values += [self.depthwise_us, self.activation_us, *bytes_by_other_measures]
         texts = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in values)
         name = " ".join(self.name.split()).replace("|", "/") or "unnamed"
         return FIELDS_SEPARATOR.join((name, *texts))
@@ -74,11 +79,11 @@ class CalibrationNetwork:
             ValueError: If it is malformed or a number is not positive and finite.
         """
         name, *texts = text.split(FIELDS_SEPARATOR)
-        if len(texts) not in (3, 5, 6):
-            raise ValueError(f"calibration network {shorten(name)} has {1 + len(texts)} fields; give 4, 6 or 7")
-        op_sum_us, footprint_bytes, measured_us, *parts = texts
-        small_ops = whole(parts.pop(), "small_ops_bytes") if len(parts) > 2 else None
-        depthwise_us, activation_us = parts or ("0", "0")
+        if len(texts) not in (3, 5, 6, 7):
+            raise ValueError(f"calibration network {shorten(name)} has {1 + len(texts)} fields; give 4, 6, 7 or 8")
+        op_sum_us, footprint_bytes, measured_us, *more = texts
+        depthwise_us, activation_us = more[:2] or ("0", "0")
+        other = [whole(text, key) for text, key in zip(more[2:], ("small_ops_bytes", "streamed_bytes"), strict=False)]
         network = cls(
             name,
             finite(op_sum_us, "op_sum_us"),
@@ -86,11 +91,11 @@ class CalibrationNetwork:
             finite(measured_us, "measured_us"),
             finite(depthwise_us, "depthwise_us"),
             finite(activation_us, "activation_us"),
-            small_ops,
+            *other,
         )
         if 0 in (network.op_sum_us, network.measured_us):
             raise ValueError(f"calibration network {shorten(name)} has a number that is not positive")
-        is_too_much = (network.small_ops_bytes or 0) > network.footprint_bytes
+        is_too_much = max(other, default=0) > network.footprint_bytes
         if is_too_much or max(network.depthwise_us, network.activation_us) > network.op_sum_us:
             raise ValueError(f"calibration network {shorten(name)} has a part that is more than its sum")
         return network

@@ -173,6 +173,18 @@ def test_of_small_ops_footprint_only_weights_that_stay_in_the_cache_count():
     assert Footprint.SMALL_OPS.of(graph, "int8") == graph.weight_bytes("int8")
 
 
+def test_of_streamed_footprint_weights_that_meet_one_value_each_count_three_quarters():
+    """By hand: 3 x 3 x 4 x 8 weights and 8 biases over four positions, 8 x 64 and 64 over one, 64 x 10 and 10."""
+    builder = GraphBuilder((2, 2, 4))
+    x = builder.conv2d(builder.inputs[0], 8, kernel_size=(3, 3), name="spatial")
+    x = builder.conv2d(builder.mean(x, name="pool"), 64, kernel_size=(1, 1), name="wide")
+    graph = builder.finish(builder.fully_connected(x, 10, name="classifier"))
+    spatial, wide, classifier = (4 * (a * b + b) for a, b in ((36, 8), (8, 64), (64, 10)))
+    activations = 4 * (64 + 10)  # the most that are alive at once
+    assert Footprint.WHOLE.of(graph, "float32") == spatial + wide + classifier + activations
+    assert Footprint.STREAMED.of(graph, "float32") == spatial + 0.75 * (wide + classifier) + activations
+
+
 def two_kinds(count, *, of_small_ops, noise=0.005):
     """Networks that differ in what share of their weights small ops have."""
     rng = np.random.default_rng(3)
@@ -196,6 +208,22 @@ def test_the_footprint_that_fits_is_taken(of_small_ops):
     assert ("footprint" in fit.to_text()) == of_small_ops
 
 
+def test_the_streamed_footprint_is_taken_where_all_networks_have_it():
+    """Half of the weights are streamed: what is beyond the cache is known only where these count three quarters."""
+    made = [
+        replace(each, footprint_bytes=2 * each.footprint_bytes, streamed_bytes=each.footprint_bytes)
+        for each in two_kinds(20, of_small_ops=False)
+    ]
+    fit = Calibration.fit(made)
+    assert fit.footprint is Footprint.STREAMED
+    assert (fit.scale, fit.us_per_mb) == pytest.approx((1.1, 40.0), rel=0.1)
+    assert Calibration.from_text(fit.to_text()) == fit
+    assert [CalibrationNetwork.from_text(each.to_text()).streamed_bytes for each in made] == [
+        each.streamed_bytes for each in made
+    ]
+    assert Calibration.fit([replace(made[0], streamed_bytes=None), *made[1:]]).footprint is Footprint.WHOLE
+
+
 def test_where_the_two_footprints_fit_alike_or_one_is_not_known_it_is_the_whole():
     same = [replace(each, small_ops_bytes=each.footprint_bytes) for each in two_kinds(20, of_small_ops=True)]
     assert Calibration.fit(same).footprint is Footprint.WHOLE
@@ -215,7 +243,7 @@ def test_a_footprint_is_clearly_better_from_five_percent_less_error_on(ratio, is
 
 def test_a_footprint_that_nobody_knows_is_refused():
     text = Calibration.fit(two_kinds(20, of_small_ops=True)).to_text()
-    with pytest.raises(ValueError, match="footprint must be whole or small_ops, not 'tiny'"):
+    with pytest.raises(ValueError, match="footprint must be whole, streamed, small_ops, not 'tiny'"):
         Calibration.from_text(text.replace("small_ops", "tiny"))
 
 

@@ -80,7 +80,7 @@ def test_columns_of_any_convolution_read_back(kernel, stride, padding, groups):
         ("scale ", "scale -", "scale '-.*' is not accepted"),
         ("scale ", "scale x", "scale 'x.*' is not accepted"),
         ("networks 6", "networks 6.0", "networks '6.0' is not accepted; give a whole number"),
-        (" | 1100.00", "", "has 3 fields; give 4, 6 or 7"),
+        (" | 1100.00", "", "has 3 fields; give 4, 6, 7 or 8"),
         (" | 1100.00", " | nan", "measured_us 'nan' is not accepted"),
         (" | 1100.00", " | 0.00", "not positive"),
     ],
