@@ -100,11 +100,19 @@ def session(ops: Sequence[OpSpec], open_runner: Callable[[], InTurn], *, blind: 
     with tempfile.TemporaryDirectory() as folder, open_runner() as runner:
         device = Device.load("host")
         profiler = Profiler(device=device, dtype="float32", runner=runner, path=Path(folder) / "table.csv")
+        estimate, kept = profiler.steady.ops_us, []
         if blind:
             profiler.steady.block.tolerance = float("inf")  # no visit is made again
-            profiler.steady.ops_us = fastest  # nor corrected
+            estimate = fastest  # nor corrected
+
+        def keep(visits: Sequence[Sequence[Visit]]) -> list[float]:
+            kept.extend(visits)
+            return estimate(visits)
+
+        profiler.steady.ops_us = keep
         table = profiler.measure(ops)
     return table, {
+        **beside_the_sentinel(kept),
         "visits_made_again": profiler.steady.repeated_visits,
         "visits": sum(row.visits for _, row in table.items()),
         "seconds_with_others_turns": round(time.monotonic() - start, 1),
@@ -122,6 +130,22 @@ def agent(folder: str, slow_seconds: float) -> Path:
 def fastest(ops: Sequence[Sequence[Visit]]) -> list[float]:
     """What ops take, when nobody knows what was disturbed."""
     return [undisturbed([visit.us for visit in visits]) for visits in ops]
+
+
+def beside_the_sentinel(ops: Sequence[Sequence[Visit]]) -> dict[str, float]:
+    """How ops' quiet visits go with the block timed beside them: logarithms, each op's less their mean."""
+    pairs = []
+    for visits in ops:
+        quiet = [[v.us, v.beside_us] for v in visits if v.slowness == 1 and v.us > LEAST_US]
+        if len(quiet) > 1:
+            logs = np.log(quiet)
+            pairs.extend(logs - logs.mean(axis=0))
+    op, sentinel = np.array(pairs).T
+    return {
+        "quiet_visits": len(pairs),
+        "correlation_with_sentinel": round(float(np.corrcoef(op, sentinel)[0, 1]), 2),
+        "slope_on_sentinel": round(float(op @ sentinel / (sentinel @ sentinel)), 2),
+    }
 
 
 def difference(table: LatencyTable, others: Sequence[LatencyTable]) -> dict[str, float]:

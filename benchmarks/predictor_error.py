@@ -6,6 +6,7 @@
     python benchmarks/predictor_error.py transfer    # float32 -> int8, one thread -> two, from few networks and ops
     python benchmarks/predictor_error.py transfer float32.aarch64_emulated    # microseconds -> instructions
     python benchmarks/predictor_error.py transfer xeon.float32.2    # of another machine's record, from xeon.float32.1
+    python benchmarks/predictor_error.py footprint   # what share of weights counts that are used once
     python benchmarks/predictor_error.py phones      # Pixel 1 <-> Note 10, blocks that others measured
 
 No network named held, fresh or odd takes part in any fit. `phones` reads the tables in the folder of
@@ -20,6 +21,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from _phone_blocks import phone_transfers
@@ -74,7 +76,7 @@ class Data:
         return drawn(self.to_fit, count, draw)
 
     def as_profiled(self) -> list[CalibrationNetwork]:
-        """The 20 that `profile` takes."""
+        """Those that `profile` takes, as far as they were recorded."""
         names = {recorded(name) for name in networks_for(MnasNetSpace(resolution=224))}
         return [n for n in self.to_fit if n.name in names]
 
@@ -170,7 +172,7 @@ def errors(name: str) -> None:
             f"ours, {n} networks": [ours(data.predictor(data.drawn(n, draw))) for draw in range(DRAWS)]
             for n in (5, 10, 20, 40)
         },
-        "ours, the 20 networks that profile takes": [ours(data.predictor(data.as_profiled()))],
+        f"ours, the {len(data.as_profiled())} networks that profile takes": [ours(data.predictor(data.as_profiled()))],
         "ours, 20 networks, missing ops interpolated": [ours(data.predictor(data.drawn(20, 0), rows=profiled))],
     }
     found = {
@@ -186,6 +188,18 @@ def mean_figures(data: Data, kind: str, predictors: Sequence[Predict]) -> dict[s
     rows = [figures(data, kind, predict) for predict in predictors]
     found = {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0]}
     return found | {"worst_percent": max(row["worst_percent"] for row in rows)}
+
+
+def footprint(names: Sequence[str]) -> None:
+    """Ours, from the networks that `profile` takes, by what share weights count that are used once an inference."""
+    found: dict[str, Any] = {}
+    for name in names:
+        data = Data(name)
+        for share in (1.0, 0.75, 0.5, 0.25):
+            with patch("mobilenas.latency.footprint.STREAMED_SHARE", share):
+                predict = ours(data.predictor(data.as_profiled()))
+                found[f"{name}, {share}"] = {kind: figures(data, kind, predict) for kind in SETS if data.test(kind)}
+    record("predictor_footprint", found)
 
 
 def choice(splits: int = 10) -> None:
@@ -258,7 +272,7 @@ def transfers(names: Sequence[str], machine: str) -> None:
             ("5 networks and 80 ops", draws[5], TRANSFER_OPS),
             ("10 networks and 0 ops", draws[10], 0),
             ("10 networks and 80 ops", draws[10], TRANSFER_OPS),
-            ("the 10 networks and 80 ops that profile --from takes", [as_taken], TRANSFER_OPS),
+            (f"the {len(as_taken)} networks and 80 ops that profile --from takes", [as_taken], TRANSFER_OPS),
             ("20 networks and 80 ops", draws[20], TRANSFER_OPS),
         ):
             op_us = {op: target.table[op].latency_us for op in own_ops[:ops]}
@@ -310,6 +324,8 @@ if __name__ == "__main__":
         case ["transfer", *names]:
             of_machines = {name.removesuffix(".float32.2") for name in names if name.endswith(".float32.2")}
             transfers(names or ["int8.1", "float32.2"], f"{of_machines.pop()}." if of_machines else "")
+        case ["footprint", *names]:
+            footprint(names or ("float32.1", "int8.1", "xeon.float32.1"))
         case ["phones"]:
             record("predictor_transfer.phones", phone_transfers(Path(os.environ["MOBILENAS_TEST_DATA"])))
         case _:

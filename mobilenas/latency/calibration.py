@@ -105,9 +105,9 @@ class Calibration:
         """
         if not networks:
             return cls()
-        is_known = {kind for kind in Footprint if all(each.bytes_of(kind) is not None for each in networks)}
-        found = _Candidates.of(networks, Footprint.STREAMED if Footprint.STREAMED in is_known else Footprint.WHOLE)
-        if Footprint.SMALL_OPS in is_known:
+        known = {kind for kind in Footprint if all(each.bytes_of(kind) is not None for each in networks)}
+        found = _Candidates.of(networks, Footprint.STREAMED if Footprint.STREAMED in known else Footprint.WHOLE)
+        if Footprint.SMALL_OPS in known:
             other = _Candidates.of(networks, Footprint.SMALL_OPS)
             found = other if other.is_clearly_better_than(found) else found
         data, best = found.data, found.knees[int(found.squares.argmin())]
@@ -144,7 +144,9 @@ class Calibration:
         names = ("scale", "us_per_mb", "cache_mb", "held_out_error", "networks", "depthwise", "activation")
         footprint = fields.pop("footprint", Footprint.WHOLE)
         if footprint not in tuple(Footprint):
-            raise ValueError(f"the calibration's footprint must be {', '.join(Footprint)}, not {shorten(footprint)}")
+            raise ValueError(
+                f"the calibration's footprint must be one of {', '.join(Footprint)}, not {shorten(footprint)}"
+            )
         if tuple(fields) not in (names, names[:5]):
             raise ValueError(f"the calibration must give {', '.join(names)}")
         count = whole(fields.pop("networks"), "networks")

@@ -14,9 +14,9 @@ Source: of 1, 1.5, 2, 3 and 4 MB what leaves the least error on a processor with
 STREAMED_SHARE = 0.75
 """What weights count that are used once an inference.
 
-Source: in two profiles of a shared server 0.62 and 0.75 leave the least error on the calibration networks themselves;
-120 strangers' networks were predicted within 2.3 % so (root mean square), with the whole of them within 2.9 and 3.5 %
-(`benchmarks/LOG.md`, 2026-12-01).
+Source: sixty strangers' networks that took no part in the choice were predicted within 1.9 % so (root mean square),
+within 2.3 and 2.4 % with a share of 1 and 0.5. Recorded networks of another week do not differ much, and lean to 1
+(`benchmarks/predictor_error.py footprint`, `benchmarks/LOG.md`, 2026-12-01).
 """
 
 

@@ -25,8 +25,8 @@ OP_RESPONSE, OP_RESPONSE_BEHIND_A_GATE, NETWORK_RESPONSE = 0.7, 0.5, 1.0
 """With what power models become slower when their sentinel does, as long as their own visits do not tell.
 
 In the quiet moments that a gate finds, it depends on the machine whether ops do. Source: 1,300 quiet visits to ops in
-each of four sessions on a shared server have correlations of 0.42 to 0.58 with their sentinel and slopes of 0.5 to 0.7;
-on another, where others use the memory more, the correlation is 0.03 (`benchmarks/LOG.md`, 2026-12-01).
+a session on a shared server have slopes of 0.4 to 0.6 on their sentinel and correlations of 0.2 to 0.3
+(`benchmarks/noise.py`); on another, where others use the memory more, the correlation is 0.03 (`benchmarks/LOG.md`).
 """
 SESSION_RESPONSE = 0.75
 """With what power networks behind a gate become slower, or faster, when their sentinel does for a whole session.

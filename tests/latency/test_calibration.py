@@ -243,7 +243,7 @@ def test_a_footprint_is_clearly_better_from_five_percent_less_error_on(ratio, is
 
 def test_a_footprint_that_nobody_knows_is_refused():
     text = Calibration.fit(two_kinds(20, of_small_ops=True)).to_text()
-    with pytest.raises(ValueError, match="footprint must be whole, streamed, small_ops, not 'tiny'"):
+    with pytest.raises(ValueError, match="footprint must be one of whole, streamed, small_ops, not 'tiny'"):
         Calibration.from_text(text.replace("small_ops", "tiny"))
 
 
